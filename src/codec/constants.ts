@@ -1,0 +1,117 @@
+/** The numbers of the MQTT specifications, under their names. */
+
+/** Control packet types. MQTT 5 §2.1.2 */
+export const PacketType = {
+  CONNECT: 1,
+  CONNACK: 2,
+  PUBLISH: 3,
+  PUBACK: 4,
+  PUBREC: 5,
+  PUBREL: 6,
+  PUBCOMP: 7,
+  SUBSCRIBE: 8,
+  SUBACK: 9,
+  UNSUBSCRIBE: 10,
+  UNSUBACK: 11,
+  PINGREQ: 12,
+  PINGRESP: 13,
+  DISCONNECT: 14,
+  AUTH: 15,
+} as const
+export type PacketType = (typeof PacketType)[keyof typeof PacketType]
+
+/** Protocol levels: 3 is MQTT 3.1 (`MQIsdp`), 4 is MQTT 3.1.1, 5 is MQTT 5.0. */
+export type ProtocolLevel = 3 | 4 | 5
+
+export type QoS = 0 | 1 | 2
+
+/** Reason codes. MQTT 5 §2.4. Codes that share a number share a name here where the meaning is the same. */
+export const Reason = {
+  Success: 0x00,
+  GrantedQoS1: 0x01,
+  GrantedQoS2: 0x02,
+  DisconnectWithWill: 0x04,
+  NoMatchingSubscribers: 0x10,
+  NoSubscriptionExisted: 0x11,
+  ContinueAuthentication: 0x18,
+  ReAuthenticate: 0x19,
+  UnspecifiedError: 0x80,
+  MalformedPacket: 0x81,
+  ProtocolError: 0x82,
+  ImplementationSpecificError: 0x83,
+  UnsupportedProtocolVersion: 0x84,
+  ClientIdentifierNotValid: 0x85,
+  BadUserNameOrPassword: 0x86,
+  NotAuthorized: 0x87,
+  ServerUnavailable: 0x88,
+  ServerBusy: 0x89,
+  Banned: 0x8a,
+  ServerShuttingDown: 0x8b,
+  BadAuthenticationMethod: 0x8c,
+  KeepAliveTimeout: 0x8d,
+  SessionTakenOver: 0x8e,
+  TopicFilterInvalid: 0x8f,
+  TopicNameInvalid: 0x90,
+  PacketIdentifierInUse: 0x91,
+  PacketIdentifierNotFound: 0x92,
+  ReceiveMaximumExceeded: 0x93,
+  TopicAliasInvalid: 0x94,
+  PacketTooLarge: 0x95,
+  MessageRateTooHigh: 0x96,
+  QuotaExceeded: 0x97,
+  AdministrativeAction: 0x98,
+  PayloadFormatInvalid: 0x99,
+  RetainNotSupported: 0x9a,
+  QoSNotSupported: 0x9b,
+  UseAnotherServer: 0x9c,
+  ServerMoved: 0x9d,
+  SharedSubscriptionsNotSupported: 0x9e,
+  ConnectionRateExceeded: 0x9f,
+  MaximumConnectTime: 0xa0,
+  SubscriptionIdentifiersNotSupported: 0xa1,
+  WildcardSubscriptionsNotSupported: 0xa2,
+} as const
+export type Reason = (typeof Reason)[keyof typeof Reason]
+
+const reasonNames = new Map<number, string>(Object.entries(Reason).map(([name, code]) => [code, name]))
+
+/** `0x97 QuotaExceeded`: how a reason is written in logs. */
+export function describeReason(reason: number): string {
+  return `0x${reason.toString(16).padStart(2, "0")} ${reasonNames.get(reason) ?? "Unknown"}`
+}
+
+/** The return codes that a CONNACK of MQTT 3.1 and 3.1.1 knows. [v3.1.1 MQTT-3.2.2-4] */
+export const ConnectReturnCode = {
+  Accepted: 0,
+  UnacceptableProtocolVersion: 1,
+  IdentifierRejected: 2,
+  ServerUnavailable: 3,
+  BadUserNameOrPassword: 4,
+  NotAuthorized: 5,
+} as const
+
+/** What a 3.x client is told where a 5.0 client would get `reason`. */
+export function connectReturnCode(reason: Reason): number {
+  switch (reason) {
+    case Reason.Success:
+      return ConnectReturnCode.Accepted
+    case Reason.UnsupportedProtocolVersion:
+      return ConnectReturnCode.UnacceptableProtocolVersion
+    case Reason.ClientIdentifierNotValid:
+      return ConnectReturnCode.IdentifierRejected
+    case Reason.BadUserNameOrPassword:
+      return ConnectReturnCode.BadUserNameOrPassword
+    case Reason.NotAuthorized:
+    case Reason.Banned:
+    case Reason.BadAuthenticationMethod:
+      return ConnectReturnCode.NotAuthorized
+    default:
+      return ConnectReturnCode.ServerUnavailable
+  }
+}
+
+/** The longest packet that the Remaining Length can announce, header included. MQTT 5 §2.1.4 */
+export const LARGEST_PACKET_BYTES = 268_435_455 + 5
+
+/** A Session Expiry Interval that never ends. MQTT 5 §3.1.2.11.2 */
+export const NEVER_EXPIRES_SECONDS = 0xffff_ffff

@@ -1,0 +1,11 @@
+/** The codec: bytes to packets and back. Pure: no I/O, no clock, and it knows no other room. */
+export * from "./ack.ts"
+export * from "./connect.ts"
+export * from "./constants.ts"
+export * from "./framer.ts"
+export * from "./properties.ts"
+export * from "./publish.ts"
+export * from "./reader.ts"
+export * from "./subscribe.ts"
+export * from "./utf8.ts"
+export * from "./writer.ts"
