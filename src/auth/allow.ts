@@ -1,0 +1,11 @@
+import type { Auth } from "../broker/ports.ts"
+
+/**
+ * Lets everybody in and do everything: for a listener on loopback, a test, or a network that somebody else guards.
+ *
+ * @example
+ * await broker.listen(tcp({ port: 1883, auth: allowAll() }))
+ */
+export function allowAll(): Auth {
+  return { authenticate: () => true }
+}

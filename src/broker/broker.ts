@@ -1,0 +1,137 @@
+/**
+ * The public broker: options checked, listeners opened and closed, messages published by the embedding service. What it
+ * does, it does through the `Core`.
+ */
+import { version } from "../../package.json" with { type: "json" }
+import { isEncodable, type Properties, type QoS, Reason } from "../codec/index.ts"
+import { Message } from "../session/index.ts"
+import { systemClock } from "./clock.ts"
+import { Core } from "./core.ts"
+import { ManjuError } from "./errors.ts"
+import { type Limits, resolveLimits } from "./limits.ts"
+import type { Clock, Logger, Store } from "./ports.ts"
+import { SysTree } from "./sys.ts"
+
+export interface BrokerOptions {
+  /** Bounds of everything; each has a default. See `Limits`. */
+  limits?: Partial<Limits>
+  /** Refuse payloads that say they are UTF-8 text and are not (0x99). Default: false. */
+  validatePayloadFormat?: boolean
+  /** Where to keep what must survive the process. Default: nowhere, sessions live in memory. */
+  store?: Store
+  /** Where to say what happens. Default: nowhere. */
+  logger?: Logger
+  /** The time. Default: the system's. */
+  clock?: Clock
+}
+
+export interface PublishOptions {
+  /** Default: 0. */
+  qos?: QoS
+  /** Default: false. */
+  retain?: boolean
+  /** MQTT 5 properties that travel with the message. */
+  properties?: Pick<
+    Properties,
+    | "payloadFormatIndicator"
+    | "messageExpirySeconds"
+    | "contentType"
+    | "responseTopic"
+    | "correlationData"
+    | "userProperties"
+  >
+}
+
+export interface ListenerAddress {
+  hostname: string
+  port: number
+}
+
+/** A door of the broker: made by `tcp()` and its like, opened by `broker.listen`. */
+export interface Listener {
+  /** Under which it appears in logs and to auth. */
+  readonly id: string
+  /** Opens it; throws `LISTEN_FAILED`. */
+  open(core: Core): Promise<ListenerAddress>
+  /** Lets nobody in any more; connections stay. */
+  close(): void
+}
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+/** How often `close` looks whether everybody has gone. */
+const CLOSE_POLL_MS = 20
+
+/**
+ * An MQTT 3.1, 3.1.1 and 5.0 broker.
+ *
+ * @example
+ * await using broker = new Broker()
+ * const { port } = await broker.listen(tcp({ port: 0, auth: allowAll() }))
+ * await broker.publish("a/b", "hello", { retain: true })
+ */
+export class Broker implements AsyncDisposable {
+  private readonly core: Core
+  private readonly listeners: Listener[] = []
+  private readonly sys: SysTree
+  private readonly store: Store | undefined
+  private isClosed = false
+
+  /** Throws `INVALID_OPTION` for limits that make no sense. */
+  constructor(options: BrokerOptions = {}) {
+    const { limits, store, clock = systemClock(), logger = silent, validatePayloadFormat = false } = options
+    this.store = store
+    this.core = new Core(resolveLimits(limits), clock, logger, store, validatePayloadFormat)
+    this.sys = new SysTree(this.core, version)
+    this.sys.start()
+  }
+
+  /** Opens a listener and tells where it is, with the real port where 0 was asked. Throws `LISTEN_FAILED`. */
+  async listen(listener: Listener): Promise<ListenerAddress> {
+    this.assertOpen()
+    const address = await listener.open(this.core)
+    this.listeners.push(listener)
+    return address
+  }
+
+  /**
+   * Publishes a message of the service's own. Resolves once the broker has it: at QoS 1 and 2, with a store, once it is
+   * durable. Throws `INVALID_TOPIC` for what is no topic name or lies under `$SYS`.
+   */
+  async publish(topicName: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
+    this.assertOpen()
+    const { qos = 0, retain = false, properties = {} } = options
+    const topic = isEncodable(topicName) ? this.core.router.topics.named(topicName) : undefined
+    if (topic === undefined) throw new ManjuError("INVALID_TOPIC", `not a topic name: ${JSON.stringify(topicName)}`)
+    if (topic.isSys) throw new ManjuError("INVALID_TOPIC", `only the broker publishes to ${topicName}`)
+    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload
+    this.core.publish(Message.create(topic, bytes, qos, retain, properties, this.core.now()), undefined)
+    if (qos > 0) await this.core.changes.settled()
+  }
+
+  /**
+   * Closes the listeners, says goodbye to every client (0x8B), publishes the wills that are due, and resolves when
+   * all connections have ended and everything is stored: after `timeoutMs` (default 5,000) at the latest.
+   */
+  async close({ timeoutMs = 5000 }: { timeoutMs?: number } = {}): Promise<void> {
+    if (this.isClosed) return
+    this.isClosed = true
+    for (const listener of this.listeners) listener.close()
+    this.sys.stop()
+    const { core } = this
+    await Promise.race([core.changes.settled(), Bun.sleep(timeoutMs)])
+    for (const peer of [...core.peers]) peer.disconnect(Reason.ServerShuttingDown)
+    const deadline = performance.now() + timeoutMs
+    while (core.peers.size > 0 && performance.now() < deadline) await Bun.sleep(CLOSE_POLL_MS)
+    await Promise.race([core.changes.settled(), Bun.sleep(timeoutMs)])
+    core.timers.close()
+    await this.store?.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  private assertOpen(): void {
+    if (this.isClosed) throw new ManjuError("CLOSED", "the broker has been closed")
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The journal: changes that must survive, on their way to the store.
+ *
+ * While one commit is under way the next batch gathers: the busier the broker, the larger the batch and the fewer the
+ * syncs. `durable` is the sequence number up to which everything is safe; it only grows. An acknowledgement remembers
+ * the number it must wait for, and whoever holds some asks to be called when `durable` moves (`wait`).
+ *
+ * A delivery that is queued and settled within one batch never reaches the store. Without a store nothing is recorded,
+ * and nobody ever waits.
+ */
+import type { Change, ChangeLog } from "../session/index.ts"
+import type { Clock, Logger, Store } from "./ports.ts"
+
+const RETRY_MS = 1000
+
+export interface Waiting {
+  onDurable(): void
+}
+
+export class Journal implements ChangeLog {
+  readonly isActive: boolean
+  appended = 0
+  durable = 0
+  private batch: (Change | undefined)[] = []
+  /** Where in the batch the entries of a delivery stand that was queued in it. */
+  private readonly unsettled = new Map<string, number[]>()
+  private isCommitting = false
+  private waiting = new Set<Waiting>()
+  private idle: (() => void)[] = []
+  private readonly store: Store | undefined
+  private readonly clock: Clock
+  private readonly logger: Logger
+
+  constructor(store: Store | undefined, clock: Clock, logger: Logger) {
+    this.store = store
+    this.isActive = store !== undefined
+    this.clock = clock
+    this.logger = logger
+  }
+
+  append(change: Change): void {
+    this.appended++
+    if (this.batch.length === 0 && !this.isCommitting) queueMicrotask(() => this.commit())
+    const index = this.batch.push(change) - 1
+    switch (change.kind) {
+      case "queued":
+        this.unsettled.set(`${change.owner}\0${change.delivery.sequence}`, [index])
+        break
+      case "sent":
+      case "released":
+        this.unsettled.get(`${change.owner}\0${change.sequence}`)?.push(index)
+        break
+      case "settled":
+        this.annul(`${change.owner}\0${change.sequence}`, index)
+        break
+    }
+  }
+
+  /** Calls `onDurable` of `waiting` once, when `durable` has moved. */
+  wait(waiting: Waiting): void {
+    this.waiting.add(waiting)
+  }
+
+  /** Resolves when everything appended so far is durable. */
+  settled(): Promise<void> {
+    if (this.durable === this.appended) return Promise.resolve()
+    return new Promise((resolve) => this.idle.push(resolve))
+  }
+
+  /** Queued and settled in one batch: as if it had never been. */
+  private annul(key: string, settledAt: number): void {
+    const indices = this.unsettled.get(key)
+    if (indices === undefined) return
+    this.unsettled.delete(key)
+    for (const index of indices) this.batch[index] = undefined
+    this.batch[settledAt] = undefined
+  }
+
+  private async commit(): Promise<void> {
+    this.isCommitting = true
+    while (this.batch.length > 0) {
+      const changes = this.batch.filter((change) => change !== undefined)
+      const upTo = this.appended
+      this.batch = []
+      this.unsettled.clear()
+      if (changes.length > 0) await this.commitUntilDone(changes)
+      this.durable = upTo
+      this.release()
+    }
+    this.isCommitting = false
+    for (const resolve of this.idle.splice(0)) resolve()
+  }
+
+  /** A store that fails is asked again: nothing that waits for it is acknowledged meanwhile. */
+  private async commitUntilDone(changes: Change[]): Promise<void> {
+    for (;;) {
+      try {
+        await this.store!.commit(changes)
+        return
+      } catch (error) {
+        this.logger.error(`the store failed, trying again in ${RETRY_MS} ms: ${error}`)
+        await new Promise<void>((resolve) => {
+          const stop = this.clock.every(RETRY_MS, () => {
+            stop()
+            resolve()
+          })
+        })
+      }
+    }
+  }
+
+  private release(): void {
+    const { waiting } = this
+    if (waiting.size === 0) return
+    this.waiting = new Set()
+    for (const each of waiting) each.onDurable()
+  }
+}

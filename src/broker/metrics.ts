@@ -1,0 +1,67 @@
+import type { DropReason } from "../session/index.ts"
+
+/** What a limit was hit by; each is counted under its name. */
+export type LimitHit =
+  | "connections"
+  | "listener connections"
+  | "sessions"
+  | "subscriptions"
+  | "packet size"
+  | "receive maximum"
+  | "publish rate"
+  | "keep alive"
+  | "connect timeout"
+  | "keep alive timeout"
+  | "retained messages"
+
+/** Everything the broker counts. Plain numbers that only grow, except the gauges at the end. */
+export class Metrics {
+  bytesReceived = 0
+  bytesSent = 0
+  /** Control packets of every type. */
+  packetsReceived = 0
+  packetsSent = 0
+  publishReceived = 0
+  publishSent = 0
+  /** Payload bytes of PUBLISH packets. */
+  publishBytesReceived = 0
+  publishBytesSent = 0
+  /** Connections accepted by a listener, and CONNECT packets received. */
+  socketsOpened = 0
+  connectsReceived = 0
+  connectsRefused = 0
+  /** Sessions that ended because their expiry had passed. */
+  sessionsExpired = 0
+  readonly dropped: Record<DropReason, number> = {
+    "queue full": 0,
+    "queue memory full": 0,
+    "backlog full": 0,
+    "packet too large": 0,
+    "message expired": 0,
+    "not authorized": 0,
+    "outside mount point": 0,
+    "retained limit": 0,
+  }
+  readonly limitsHit: Record<LimitHit, number> = {
+    connections: 0,
+    "listener connections": 0,
+    sessions: 0,
+    subscriptions: 0,
+    "packet size": 0,
+    "receive maximum": 0,
+    "publish rate": 0,
+    "keep alive": 0,
+    "connect timeout": 0,
+    "keep alive timeout": 0,
+    "retained messages": 0,
+  }
+  /** Gauges: connections open, and the most sessions there ever were. */
+  connections = 0
+  clientsMaximum = 0
+
+  get droppedTotal(): number {
+    let total = 0
+    for (const count of Object.values(this.dropped)) total += count
+    return total
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * What the broker needs of others, as interfaces: who may do what, what time it is, where to keep what must survive,
+ * and where to say what happened. `auth`, `store` and the embedding service implement them and reach no deeper.
+ */
+import type { ProtocolLevel, Reason, UserProperty } from "../codec/index.ts"
+import type { Change } from "../session/index.ts"
+
+/** A client that asks to be let in. */
+export interface Connecting {
+  /** Empty: it wants one to be assigned. */
+  readonly clientId: string
+  readonly username: string | undefined
+  readonly password: Uint8Array | undefined
+  readonly protocolLevel: ProtocolLevel
+  readonly cleanStart: boolean
+  readonly keepAliveSeconds: number
+  readonly userProperties: readonly UserProperty[]
+  /** IP address, or what else the listener knows of where it comes from. */
+  readonly remoteAddress: string
+  /** The id of the listener it came through. */
+  readonly listener: string
+}
+
+/** A client that has been let in. */
+export interface Client {
+  readonly clientId: string
+  readonly username: string | undefined
+  readonly protocolLevel: ProtocolLevel
+  readonly remoteAddress: string
+  readonly listener: string
+}
+
+/** A refusal that says why. The client gets `reason` in CONNACK (a 3.x client: the nearest return code). */
+export interface Refusal {
+  readonly reason: Reason
+  /** For a person to read; sent only where the client asked for problem information. */
+  readonly reasonString?: string
+  /** Where to go instead, with `UseAnotherServer` or `ServerMoved`. */
+  readonly serverReference?: string
+}
+
+/** What an authentication decides. `false` is «not authorized». */
+export type Decision = boolean | Refusal
+
+/** One step of an enhanced authentication: a decision, or `challenge` to send to the client and go on. */
+export type ExchangeStep = Decision | { readonly challenge: Uint8Array } | Authenticated
+
+/** The exchange has succeeded. */
+export interface Authenticated {
+  readonly authenticated: true
+  /** Authentication Data for the CONNACK, or the last AUTH. */
+  readonly data?: Uint8Array
+  /** The user that the exchange has established, in place of the CONNECT's. */
+  readonly username?: string
+}
+
+/** One enhanced authentication. MQTT 5 §4.12 */
+export interface Exchange {
+  /** Takes the client's Authentication Data. */
+  next(data: Uint8Array | undefined): ExchangeStep | Promise<ExchangeStep>
+}
+
+/** What a client is about to do with a topic: publish to a name, subscribe to a filter, receive a message. */
+export type Action = "publish" | "subscribe" | "receive"
+
+/** `false` is «not authorized»; a `Reason` says something else, `Reason.Success` included. */
+export type Permission = boolean | Reason
+
+/**
+ * Who may connect, and who may do what. Given per listener; a listener without one refuses everybody.
+ *
+ * Answers may be promises: the packets of that client then wait, in order, and nobody else does. An exception is a
+ * refusal, and is logged.
+ *
+ * @example
+ * const auth: Auth = {
+ *   authenticate: (client) => client.username === "sensor",
+ *   authorize: (client, action, topic) => topic.startsWith(`${client.clientId}/`),
+ * }
+ */
+export interface Auth {
+  authenticate(client: Connecting): Decision | Promise<Decision>
+  /** Without it, a client that is in may do everything. */
+  authorize?(client: Client, action: Action, topic: string): Permission | Promise<Permission>
+  /** Starts an enhanced authentication; undefined: the method is not supported (0x8C). */
+  exchange?(client: Connecting, method: string): Exchange | undefined
+}
+
+/** Time, and one recurring call. The tests bring one that they move. */
+export interface Clock {
+  /** Milliseconds since 1970 that never jump: the wall clock at start plus what has passed since. */
+  now(): number
+  /** Calls `tick` about every `intervalMs` until the returned function is called. */
+  every(intervalMs: number, tick: () => void): () => void
+}
+
+/** Where the broker says what happens. `console` fits. */
+export interface Logger {
+  debug(message: string): void
+  info(message: string): void
+  warn(message: string): void
+  error(message: string): void
+}
+
+/** Keeps what must survive the process. */
+export interface Store {
+  /** All of them or none, in order; durable when it resolves. */
+  commit(changes: readonly Change[]): Promise<void>
+  close(): Promise<void>
+}

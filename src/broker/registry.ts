@@ -1,0 +1,138 @@
+/**
+ * The sessions there are, connected or not: who takes over from whom, when one ends, and when a will is due.
+ *
+ * A session is resumed, replaced or made in `attach`, let go in `detach`. Without a connection it waits for its expiry;
+ * its will waits for its delay or the end of the session, whichever is first. [MQTT-3.1.2-10]
+ */
+import { NEVER_EXPIRES_SECONDS, Reason } from "../codec/index.ts"
+import { type Outlet, Session, type SessionHost, type Will } from "../session/index.ts"
+import type { Timer, Timers } from "./timers.ts"
+
+/** What the registry needs done when a session ends or a will is due. */
+export interface RegistryOwner extends SessionHost {
+  publishWill(will: Will, session: Session): void
+  /** Takes the session out of the router. */
+  unsubscribeAll(session: Session): void
+  sessionExpired(session: Session): void
+}
+
+export interface Attachment {
+  readonly session: Session
+  /** Whether the client finds what it left. [MQTT-3.2.2-2] [MQTT-3.2.2-3] */
+  readonly isPresent: boolean
+}
+
+export class SessionRegistry {
+  private readonly sessions = new Map<string, Session>()
+  private readonly expiries = new Map<Session, Timer>()
+  private readonly delayedWills = new Map<Session, Timer>()
+  private readonly owner: RegistryOwner
+  private readonly timers: Timers
+
+  constructor(owner: RegistryOwner, timers: Timers) {
+    this.owner = owner
+    this.timers = timers
+  }
+
+  get size(): number {
+    return this.sessions.size
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.sessions.get(clientId)
+  }
+
+  all(): IterableIterator<Session> {
+    return this.sessions.values()
+  }
+
+  /** The session for a client that connects: its own again, or a new one. The connection it had is ended. */
+  attach(clientId: string, cleanStart: boolean, expirySeconds: number): Attachment {
+    let session = this.sessions.get(clientId)
+    session?.outlet?.disconnect(Reason.SessionTakenOver) // [MQTT-3.1.4-3]; detaches it
+    session = this.sessions.get(clientId) // it may have ended with its connection
+    if (session !== undefined && cleanStart) {
+      this.end(session) // [MQTT-3.1.2-4]
+      session = undefined
+    }
+    if (session === undefined) {
+      const created = new Session(clientId, expirySeconds, this.owner)
+      this.sessions.set(clientId, created)
+      return { session: created, isPresent: false }
+    }
+    this.stopWaiting(session) // a will that was delayed is not published any more [MQTT-3.1.3-9]
+    session.will = undefined
+    session.expirySeconds = expirySeconds
+    return { session, isPresent: true }
+  }
+
+  /** The connection of a session has ended; `isWillDue`: not by a DISCONNECT that deletes the will. */
+  detach(session: Session, outlet: Outlet, isWillDue: boolean): void {
+    if (session.outlet !== outlet) return
+    session.suspend()
+    if (!isWillDue) session.will = undefined // [MQTT-3.14.4-3]
+    if (session.expirySeconds === 0) {
+      this.end(session)
+      return
+    }
+    const now = this.owner.now()
+    if (session.expirySeconds !== NEVER_EXPIRES_SECONDS) {
+      this.expiries.set(
+        session,
+        this.timers.schedule(now + session.expirySeconds * 1000, () => this.expire(session)),
+      )
+    }
+    if (session.will !== undefined) {
+      if (session.will.delaySeconds === 0) this.publishWill(session)
+      else {
+        const due = now + session.will.delaySeconds * 1000
+        this.delayedWills.set(
+          session,
+          this.timers.schedule(due, () => this.publishWill(session)),
+        )
+      }
+    }
+    this.record(session)
+  }
+
+  /** Ends a session: whatever it held is gone, and its will is due. [MQTT-3.1.4-4] */
+  end(session: Session): void {
+    this.stopWaiting(session)
+    this.sessions.delete(session.clientId)
+    this.owner.unsubscribeAll(session)
+    session.end()
+    if (this.owner.changes.isActive && !session.isVolatile) {
+      this.owner.changes.append({ kind: "sessionRemoved", clientId: session.clientId })
+    }
+    this.publishWill(session)
+  }
+
+  /** Records what a surviving session looks like now. */
+  record(session: Session): void {
+    if (!this.owner.changes.isActive || session.isVolatile) return
+    const { clientId, expirySeconds, will, outlet } = session
+    const disconnectedAt = outlet === undefined ? this.owner.now() : undefined
+    this.owner.changes.append({ kind: "session", session: { clientId, expirySeconds, disconnectedAt, will } })
+  }
+
+  private expire(session: Session): void {
+    this.end(session)
+    this.owner.sessionExpired(session)
+  }
+
+  private publishWill(session: Session): void {
+    const { will } = session
+    if (will === undefined) return
+    session.will = undefined // published once [MQTT-3.1.2-10]
+    this.delayedWills.delete(session)
+    this.owner.publishWill(will, session)
+    if (this.sessions.get(session.clientId) === session) this.record(session)
+  }
+
+  private stopWaiting(session: Session): void {
+    this.expiries.get(session)?.cancel()
+    this.expiries.delete(session)
+    this.delayedWills.get(session)?.cancel()
+    this.delayedWills.delete(session)
+  }
+}

@@ -1,0 +1,12 @@
+import type { ListenerLimits } from "./limits.ts"
+import type { Auth } from "./ports.ts"
+
+/** What a listener gives every connection that comes through it. */
+export interface Serving {
+  readonly id: string
+  /** None: everybody is refused. */
+  readonly auth: Auth | undefined
+  readonly limits: ListenerLimits
+  /** Connections open now. */
+  connections: number
+}

@@ -1,0 +1,86 @@
+/**
+ * Every deadline of the broker on one wheel: keep-alive, session expiry, will delay, connect timeout.
+ *
+ * A deadline is rounded up to the next tick; a bucket per tick holds what is due then. One interval turns the wheel, and
+ * only while something is on it. Ten thousand keep-alives are so many entries in a few buckets, not so many timers.
+ */
+import type { Clock } from "./ports.ts"
+
+export const TICK_MS = 250
+
+/** What waits for a deadline. */
+export interface Timer {
+  cancel(): void
+}
+
+class Entry implements Timer {
+  readonly bucket: Set<Entry>
+  readonly due: () => void
+
+  constructor(bucket: Set<Entry>, due: () => void) {
+    this.bucket = bucket
+    this.due = due
+    bucket.add(this)
+  }
+
+  cancel(): void {
+    this.bucket.delete(this)
+  }
+}
+
+export class Timers {
+  private readonly buckets = new Map<number, Set<Entry>>()
+  private turned: number
+  private stop: (() => void) | undefined
+  private readonly clock: Clock
+
+  constructor(clock: Clock) {
+    this.clock = clock
+    this.turned = tickOf(clock.now())
+  }
+
+  /** Calls `due` at `at` (milliseconds of the clock) or up to a tick later, never before. */
+  schedule(at: number, due: () => void): Timer {
+    if (this.stop === undefined) {
+      this.turned = tickOf(this.clock.now())
+      this.stop = this.clock.every(TICK_MS, () => this.turn())
+    }
+    const tick = Math.max(tickOf(at) + 1, this.turned + 1)
+    let bucket = this.buckets.get(tick)
+    if (bucket === undefined) {
+      bucket = new Set()
+      this.buckets.set(tick, bucket)
+    }
+    return new Entry(bucket, due)
+  }
+
+  close(): void {
+    this.stop?.()
+    this.stop = undefined
+    this.buckets.clear()
+  }
+
+  private turn(): void {
+    const now = tickOf(this.clock.now())
+    const passed = now - this.turned
+    this.turned = now
+    if (passed <= this.buckets.size) for (let tick = now - passed + 1; tick <= now; tick++) this.ring(tick)
+    else
+      for (const tick of [...this.buckets.keys()].filter((each) => each <= now).sort((a, b) => a - b)) this.ring(tick)
+    if (this.buckets.size === 0) this.close()
+  }
+
+  private ring(tick: number): void {
+    const bucket = this.buckets.get(tick)
+    if (bucket === undefined) return
+    this.buckets.delete(tick)
+    for (const entry of bucket) {
+      bucket.delete(entry)
+      entry.due()
+    }
+  }
+}
+
+function tickOf(ms: number): number {
+  return Math.floor(ms / TICK_MS)
+}

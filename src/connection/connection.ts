@@ -1,0 +1,219 @@
+/**
+ * One client's connection, from its first byte to its last: bytes in, packets handled in order, bytes out.
+ *
+ * Rules:
+ * 1. The first packet is a CONNECT, and there is no second. [MQTT-3.1.0-1] [MQTT-3.1.0-2]
+ * 2. Packets are handled one after the other. A handler that must wait for somebody else's answer returns a promise; until
+ *    it is settled nothing more is read, so that order holds and nothing piles up.
+ * 3. Whatever a chunk causes, here and on other connections, is written once, when the chunk is done.
+ * 4. A packet that cannot be read ends the connection, with its reason where the client knows reasons. [MQTT-4.13.1-1]
+ */
+import type { Core } from "../broker/core.ts"
+import type { Serving } from "../broker/serving.ts"
+import { decodeDisconnect, Framer, PacketType, Reader, Reason } from "../codec/index.ts"
+import { onAuth, onConnect, refuse, refuseSurplus } from "./connect.ts"
+import { Link, type LinkState } from "./link.ts"
+import type { BlockPool } from "./outbox.ts"
+import { onPuback, onPubcomp, onPublish, onPubrec, onPubrel } from "./publish.ts"
+import { onSubscribe, onUnsubscribe } from "./subscribe.ts"
+import type { Transport } from "./transport.ts"
+
+const bit = (...types: PacketType[]) => types.reduce<number>((mask, type) => mask | (1 << type), 0)
+const { CONNECT, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH } =
+  PacketType
+
+/** What a client may send in each state. */
+const accepts: Record<LinkState, number> = {
+  waiting: bit(CONNECT),
+  authenticating: bit(AUTH, DISCONNECT),
+  open: bit(PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH),
+  closing: 0,
+  closed: 0,
+}
+
+/** The low four bits of the first byte, for every packet but PUBLISH. [MQTT-2.1.3-1] */
+const flagsOf = (type: number) => (type === PUBREL || type === SUBSCRIBE || type === UNSUBSCRIBE ? 2 : 0)
+
+const PINGRESP = Buffer.from([PacketType.PINGRESP << 4, 0])
+/** How many connections over the limit are still told so. */
+const SURPLUS_TOLD = 1000
+
+const reader = new Reader()
+
+export class Connection {
+  readonly link: Link
+  private readonly framer: Framer
+  private isBusy = false
+  private isSurplus = false
+
+  /** Takes over a socket that has just been accepted. */
+  constructor(core: Core, transport: Transport, serving: Serving, pool: BlockPool) {
+    const { limits, metrics, timers } = core
+    this.link = new Link(core, transport, serving, pool)
+    this.framer = new Framer(limits.maximumPacketBytes)
+    core.peers.add(this.link)
+    metrics.socketsOpened++
+    metrics.connections++
+    serving.connections++
+    const surplus = Math.max(
+      metrics.connections - limits.maximumConnections,
+      serving.connections - serving.limits.maximumConnections,
+    )
+    if (surplus > 0) {
+      this.isSurplus = true
+      metrics.limitsHit[metrics.connections > limits.maximumConnections ? "connections" : "listener connections"]++
+      if (surplus > SURPLUS_TOLD) transport.destroy()
+    }
+    this.link.deadline = timers.schedule(core.now() + limits.connectTimeoutSeconds * 1000, () =>
+      this.onConnectTimeout(),
+    )
+  }
+
+  /** Bytes from the socket; the buffer is ours. */
+  receive(chunk: Buffer): void {
+    const { link, framer } = this
+    const { core } = link
+    if (link.state === "closing" || link.state === "closed") return
+    core.metrics.bytesReceived += chunk.length
+    link.lastReceivedAt = core.now()
+    framer.push(chunk)
+    if (!this.isBusy) this.run()
+  }
+
+  /** The socket takes bytes again. */
+  drained(): void {
+    const { turn } = this.link.core
+    turn.begin()
+    this.link.drained()
+    turn.end()
+  }
+
+  /** The socket has gone. */
+  closed(): void {
+    const { turn } = this.link.core
+    turn.begin()
+    this.link.closed()
+    turn.end()
+  }
+
+  private run(): void {
+    const { framer, link } = this
+    const { turn, metrics } = link.core
+    turn.begin()
+    while (framer.next()) {
+      metrics.packetsReceived++
+      const pending = this.handle()
+      if (pending !== undefined) {
+        this.waitFor(pending)
+        break
+      }
+      if (link.state === "closing" || link.state === "closed") break
+    }
+    if (framer.reason !== Reason.Success) this.onUnreadable(framer.reason)
+    turn.end()
+    if (!this.isBusy) framer.release()
+  }
+
+  /** Reads nothing more until the answer is there; then goes on with what has come. */
+  private waitFor(pending: Promise<void>): void {
+    const { link } = this
+    this.isBusy = true
+    link.transport.pause()
+    const goOn = () => {
+      this.isBusy = false
+      if (link.state === "closed") return
+      link.transport.resume()
+      if (link.state !== "closing") this.run()
+    }
+    pending.then(goOn, (error) => {
+      link.core.logger.error(`closing ${link.name}: ${error instanceof Error ? error.stack : error}`)
+      link.disconnect(Reason.UnspecifiedError)
+      goOn()
+    })
+  }
+
+  private handle(): void | Promise<void> {
+    const { link } = this
+    const { bytes, start, body, end } = this.framer
+    const first = bytes[start]!
+    const type = (first >> 4) as PacketType
+    if ((accepts[link.state] & (1 << type)) === 0) return this.onUnexpected(type)
+    if (type === PUBLISH) return onPublish(link, bytes, start, body, end)
+    if ((first & 0x0f) !== flagsOf(type)) return this.onUnreadable(Reason.MalformedPacket)
+    switch (type) {
+      case PUBACK:
+        return onPuback(link, bytes, body, end)
+      case PUBREC:
+        return onPubrec(link, bytes, body, end)
+      case PUBREL:
+        return onPubrel(link, bytes, body, end)
+      case PUBCOMP:
+        return onPubcomp(link, bytes, body, end)
+      case SUBSCRIBE:
+        return onSubscribe(link, bytes, body, end)
+      case UNSUBSCRIBE:
+        return onUnsubscribe(link, bytes, body, end)
+      case PINGREQ:
+        if (end !== body) return this.onUnreadable(Reason.MalformedPacket)
+        return link.sendPacket(PINGRESP) // [MQTT-3.12.4-1]
+      case CONNECT:
+        return this.isSurplus ? refuseSurplus(link, bytes, body, end) : onConnect(link, bytes, body, end)
+      case AUTH:
+        return link.level === 5 ? onAuth(link, bytes, body, end) : this.onUnexpected(type)
+      case DISCONNECT:
+        return this.onDisconnect()
+    }
+  }
+
+  /** The client says goodbye: with reason 0 its will is forgotten. [MQTT-3.1.2-8] [MQTT-3.14.4-3] */
+  private onDisconnect(): void {
+    const { link } = this
+    const { bytes, body, end } = this.framer
+    const packet = decodeDisconnect(reader.reset(bytes, body, end), link.level)
+    if (typeof packet === "number") {
+      this.onUnreadable(packet)
+      return
+    }
+    const expiry = packet.properties.sessionExpirySeconds
+    const { session } = link
+    if (expiry !== undefined && session !== undefined) {
+      if (session.expirySeconds === 0 && expiry !== 0) {
+        link.disconnect(Reason.ProtocolError, "the session expiry was 0 at CONNECT") // [MQTT-3.14.2-2]
+        return
+      }
+      session.expirySeconds = Math.min(expiry, link.core.limits.maximumSessionExpirySeconds)
+    }
+    link.core.logger.info(
+      `disconnected ${link.name}${packet.reason === Reason.Success ? "" : `: 0x${packet.reason.toString(16)}`}`,
+    )
+    link.close(packet.reason !== Reason.Success)
+  }
+
+  /** A packet that has no place in this state. */
+  private onUnexpected(type: PacketType): void {
+    const { link } = this
+    if (link.state === "waiting") {
+      link.core.logger.info(`closing ${link.transport.remoteAddress}: the first packet is not a CONNECT`)
+      link.close(true)
+    } else if (link.state === "authenticating") refuse(link, link.level, { reason: Reason.ProtocolError })
+    else link.disconnect(Reason.ProtocolError, `unexpected packet of type ${type}`)
+  }
+
+  private onUnreadable(reason: Reason): void {
+    const { link } = this
+    if (reason === Reason.PacketTooLarge) link.core.metrics.limitsHit["packet size"]++
+    if (link.state === "open") link.disconnect(reason)
+    else if (link.state === "authenticating") refuse(link, link.level, { reason })
+    else if (link.state === "waiting") {
+      link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT that can be read`)
+      link.close(true)
+    }
+  }
+
+  private onConnectTimeout(): void {
+    const { link } = this
+    link.core.metrics.limitsHit["connect timeout"]++
+    link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT in time`)
+    link.close(true)
+  }
+}

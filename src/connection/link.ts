@@ -1,0 +1,327 @@
+/**
+ * The connection's own knowledge and its sending half: what is known of the client, the outbox, and every packet that the
+ * broker sends. The handlers (`connect`, `publish`, `subscribe`) read a packet each and act through this.
+ *
+ * A link is also the `Outlet` of its session. A PUBLISH takes the short road, bytes shared by all receivers, whenever
+ * nothing in it is the receiver's own; otherwise it is encoded straight into the outbox.
+ */
+import type { Core, Peer } from "../broker/core.ts"
+import type { Waiting } from "../broker/journal.ts"
+import type { Client, Connecting, Exchange } from "../broker/ports.ts"
+import type { Serving } from "../broker/serving.ts"
+import type { Timer } from "../broker/timers.ts"
+import {
+  type AckType,
+  type Connect,
+  describeReason,
+  encodeAck,
+  encodeDisconnect,
+  LARGEST_PACKET_BYTES,
+  outgoingPublishBytes,
+  PacketType,
+  type Properties,
+  type ProtocolLevel,
+  type QoS,
+  Reason,
+  Writer,
+  writePublish,
+} from "../codec/index.ts"
+import { type Message, newOutgoingPublish, type Outlet, packetIdAt, type Session } from "../session/index.ts"
+import { IncomingAliases, OutgoingAliases } from "./aliases.ts"
+import { type BlockPool, Outbox } from "./outbox.ts"
+import { Receiving } from "./receiving.ts"
+import type { Transport } from "./transport.ts"
+
+/** How long a closed connection may take to read its last bytes. */
+const LINGER_MS = 2000
+const EMPTY = Buffer.alloc(0)
+
+/** `waiting` for CONNECT, `authenticating` by AUTH packets, `open`, `closing` (nothing is read any more), `closed`. */
+export type LinkState = "waiting" | "authenticating" | "open" | "closing" | "closed"
+
+/** An acknowledgement that waits for the journal. */
+interface HeldAck {
+  readonly after: number
+  readonly packet: Buffer
+}
+
+export class Link implements Outlet, Peer, Waiting {
+  state: LinkState = "waiting"
+  level: ProtocolLevel = 4
+  session: Session | undefined
+  client: Client | undefined
+  /** What its CONNECT said, while it is being let in and for re-authentication. */
+  connect: Connect | undefined
+  connecting: Connecting | undefined
+  exchange: Exchange | undefined
+  authenticationMethod: string | undefined
+  isReauthenticating = false
+  receiveMaximum = 0xffff
+  maximumPacketBytes = LARGEST_PACKET_BYTES
+  wantsProblemInformation = true
+  incomingAliases: IncomingAliases | undefined
+  outgoingAliases: OutgoingAliases | undefined
+  /** When the last packet came. */
+  lastReceivedAt: number
+  deadline: Timer | undefined
+  /** Messages taken in the second that began at `rateSecond`. */
+  rateCount = 0
+  rateSecond = 0
+  readonly outbox: Outbox
+  readonly core: Core
+  readonly transport: Transport
+  readonly serving: Serving
+  /** Decisions on what the client may receive, where its auth makes any. */
+  receiving: Receiving | undefined
+  private heldAcks: HeldAck[] = []
+  private isWaiting = false
+
+  constructor(core: Core, transport: Transport, serving: Serving, pool: BlockPool) {
+    this.core = core
+    this.transport = transport
+    this.serving = serving
+    this.outbox = new Outbox(transport, core, pool)
+    this.lastReceivedAt = core.now()
+  }
+
+  /** How the logs call it. */
+  get name(): string {
+    return this.client?.clientId ?? this.connecting?.clientId ?? "(not connected)"
+  }
+
+  get backlogPackets(): number {
+    return this.outbox.packets
+  }
+
+  get backlogBytes(): number {
+    return this.outbox.backlogBytes
+  }
+
+  get isWritable(): boolean {
+    return this.outbox.isWritable && this.state === "open"
+  }
+
+  /** Messages of QoS 1 and 2 that the client has sent and that are not acknowledged to the end. [MQTT-3.3.4-7] */
+  get unacknowledged(): number {
+    return this.heldAcks.length + this.session!.receivedIds.size
+  }
+
+  get heldAckCount(): number {
+    return this.heldAcks.length
+  }
+
+  /** The client has been let in: what it may receive is asked of its auth, if that has an opinion. */
+  welcome(session: Session, client: Client): void {
+    this.session = session
+    this.client = client
+    this.state = "open"
+    if (this.serving.auth?.authorize !== undefined) this.receiving = new Receiving(this.serving.auth, client, this)
+    const { topicAliasMaximum, outgoingTopicAliasMaximum } = this.serving.limits
+    const aliases = Math.min(this.connect!.properties.topicAliasMaximum ?? 0, outgoingTopicAliasMaximum)
+    this.incomingAliases = this.level === 5 ? new IncomingAliases(topicAliasMaximum) : undefined
+    this.outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : undefined
+  }
+
+  publish(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    packetId: number,
+    dup: boolean,
+  ): boolean {
+    if (this.receiving !== undefined) {
+      const held = this.receiving.take({ message, qos, retain, identifiers, packetId, dup })
+      if (held !== "allowed") return held === "held"
+    }
+    return this.transmit(message, qos, retain, identifiers, packetId, dup)
+  }
+
+  /** Sends a PUBLISH that the client may receive; false if it never can be sent. */
+  transmit(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    packetId: number,
+    dup: boolean,
+  ): boolean {
+    const { core, outbox } = this
+    if (qos === 0 && !this.isWritable) {
+      core.dropped("backlog full", this.name, message)
+      return true
+    }
+    const isShared = message.isRouting && identifiers === undefined && !dup && this.outgoingAliases === undefined
+    if (isShared && this.serving.limits.mountPoint === "") {
+      const form = message.form(this.level === 5, qos, retain)
+      if (form.length > this.maximumPacketBytes) return this.tooLarge(message)
+      if (qos === 0) outbox.pushStable(form)
+      else outbox.pushWithId(form, packetIdAt(form, message.topic.bytes.length), packetId)
+    } else if (!this.encode(message, qos, retain, identifiers, packetId, dup)) return false
+    const { metrics } = core
+    metrics.publishSent++
+    metrics.packetsSent++
+    metrics.publishBytesSent += message.payloadEnd - message.payloadStart
+    return true
+  }
+
+  release(packetId: number): void {
+    const after = this.session!.isVolatile ? 0 : this.core.changes.appended
+    this.acknowledge(PacketType.PUBREL, packetId, Reason.Success, after)
+  }
+
+  /** Sends an acknowledgement, in its order, as soon as the journal has got to `after`. */
+  acknowledge(type: AckType, packetId: number, reason: Reason, after: number, explanation?: string): void {
+    if (this.heldAcks.length === 0 && this.core.changes.durable >= after) {
+      if (reason === Reason.Success || this.level !== 5) {
+        this.outbox.pushAck((type << 4) | (type === PacketType.PUBREL ? 2 : 0), packetId)
+        this.core.metrics.packetsSent++
+      } else this.sendPacket(encodeAck(writer, type, 5, packetId, reason, this.problem(explanation)))
+      return
+    }
+    const packet = encodeAck(writer, type, this.level, packetId, reason, this.problem(explanation))
+    this.hold(packet, after)
+  }
+
+  /** Sends a SUBACK or UNSUBACK, in its order, as soon as everything recorded so far is durable. */
+  acknowledgeWith(packet: Buffer): void {
+    const { appended, durable } = this.core.changes
+    if (this.heldAcks.length === 0 && durable >= appended) this.sendPacket(packet)
+    else this.hold(packet, appended)
+  }
+
+  /** Sends a packet that is not an acknowledgement of anything. */
+  sendPacket(packet: Buffer): void {
+    if (packet.length > this.maximumPacketBytes) return // only a reason string could make it so; see `problem`
+    this.outbox.push(packet)
+    this.core.metrics.packetsSent++
+  }
+
+  /** The properties that explain a failure, if the client wants them and they fit. [MQTT-3.1.2-29] [MQTT-3.4.2-2] */
+  problem(reasonString: string | undefined): Properties | undefined {
+    if (reasonString === undefined || this.level !== 5 || !this.wantsProblemInformation) return undefined
+    return Buffer.byteLength(reasonString) + 32 > this.maximumPacketBytes ? undefined : { reasonString }
+  }
+
+  onDurable(): void {
+    const { durable } = this.core.changes
+    let released = 0
+    while (released < this.heldAcks.length && this.heldAcks[released]!.after <= durable) {
+      this.sendPacket(this.heldAcks[released]!.packet)
+      released++
+    }
+    this.heldAcks.splice(0, released)
+    this.isWaiting = false
+    if (this.state === "open") this.session?.pump()
+    if (this.heldAcks.length > 0) this.waitForDurable()
+  }
+
+  /** Asks to be called when the journal moves. */
+  waitForDurable(): void {
+    if (this.isWaiting) return
+    this.isWaiting = true
+    this.core.changes.wait(this)
+  }
+
+  /** Says goodbye with `reason`, where the level knows how, and closes. The will is due. [MQTT-4.13.1-1] */
+  disconnect(reason: Reason, explanation?: string, properties?: Properties): void {
+    if (this.state === "closing" || this.state === "closed") return
+    if (this.level === 5 && this.state === "open") {
+      const why = { ...properties, ...this.problem(explanation) }
+      this.sendPacket(encodeDisconnect(writer, reason, Object.keys(why).length > 0 ? why : undefined))
+    }
+    const level = reason === Reason.SessionTakenOver || reason === Reason.ServerShuttingDown ? "info" : "warn"
+    const details = explanation === undefined ? "" : `: ${explanation}`
+    this.core.logger[level](
+      `closing ${this.name} (${this.transport.remoteAddress}): ${describeReason(reason)}${details}`,
+    )
+    this.close(true)
+  }
+
+  /**
+   * Ends the protocol, then the connection: what was written may still be read, what still comes is thrown away. A
+   * socket closed at once would reset, and the last packet with its reason would be lost.
+   */
+  close(isWillDue: boolean): void {
+    if (this.state === "closing" || this.state === "closed") return
+    this.leave("closing", isWillDue)
+    this.outbox.flush()
+    if (this.outbox.isEmpty) this.transport.end()
+    this.deadline = this.core.timers.schedule(this.core.now() + LINGER_MS, () => this.transport.destroy())
+  }
+
+  /** The socket has gone. */
+  closed(): void {
+    if (this.state === "closed") return
+    if (this.state !== "closing") this.leave("closed", true)
+    this.state = "closed"
+    this.deadline?.cancel()
+    this.outbox.close()
+    this.core.peers.delete(this)
+    this.core.metrics.connections--
+    this.serving.connections--
+  }
+
+  /** The socket takes bytes again. */
+  drained(): void {
+    if (!this.outbox.drain()) return
+    if (this.state === "open") this.session!.pump()
+    else if (this.state === "closing") this.transport.end()
+  }
+
+  private leave(state: LinkState, isWillDue: boolean): void {
+    this.state = state
+    this.deadline?.cancel()
+    this.heldAcks = []
+    if (this.session !== undefined) this.core.sessions.detach(this.session, this, isWillDue)
+  }
+
+  private hold(packet: Buffer, after: number): void {
+    this.heldAcks.push({ after, packet: Buffer.from(packet) })
+    this.waitForDurable()
+  }
+
+  private tooLarge(message: Message): false {
+    this.core.dropped("packet too large", this.name, message) // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+    return false
+  }
+
+  /** Encodes a PUBLISH that is this receiver's own, straight into the outbox. */
+  private encode(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    packetId: number,
+    dup: boolean,
+  ): boolean {
+    const { mountPoint } = this.serving.limits
+    const { topic } = message
+    if (mountPoint !== "" && !topic.name.startsWith(mountPoint)) {
+      this.core.dropped("outside mount point", this.name, message)
+      return false
+    }
+    const alias = this.outgoingAliases?.get(topic.name) ?? 0
+    outgoing.level = this.level
+    outgoing.dup = dup
+    outgoing.qos = qos
+    outgoing.retain = retain
+    outgoing.packetId = packetId
+    outgoing.topic =
+      alias > 0 ? EMPTY : mountPoint === "" ? topic.bytes : topic.bytes.subarray(Buffer.byteLength(mountPoint))
+    outgoing.topicAlias = Math.abs(alias)
+    outgoing.messageExpirySeconds = message.remainingSeconds(this.core.now())
+    outgoing.subscriptionIdentifiers = identifiers
+    message.fill(outgoing)
+    const bytes = outgoingPublishBytes(outgoing)
+    if (bytes > this.maximumPacketBytes) return this.tooLarge(message)
+    const at = this.outbox.reserve(bytes)
+    writePublish(outgoing, this.outbox.block!, at)
+    if (alias < 0) this.outgoingAliases!.confirm(topic.name, -alias)
+    return true
+  }
+}
+
+const outgoing = newOutgoingPublish()
+/** The one writer of all connections: a packet is copied into an outbox before the next is begun. */
+export const writer = new Writer()

@@ -1,0 +1,230 @@
+/**
+ * The bytes on their way to one socket.
+ *
+ * In a turn they gather here and are written once, by `flush`. One packet alone is not even copied: it is written from
+ * where it is. From the second on they share a block of memory from a pool, a small one first, so that ten thousand idle
+ * connections own none and a fan-out to a thousand does not take a thousand large ones. A block that is full is
+ * written there and then.
+ *
+ * When the socket takes only a part, the rest is kept in `unwritten` and everything after it queues behind, until
+ * `drain`. `isWritable` says whether that is still within the bound; whoever pushes asks first.
+ */
+import type { Core } from "../broker/core.ts"
+import type { Metrics } from "../broker/metrics.ts"
+import type { Flushable, Turn } from "../broker/turn.ts"
+import type { Transport } from "./transport.ts"
+
+const SMALL_BLOCK_BYTES = 4096
+const LARGE_BLOCK_BYTES = 65_536
+const MOST_POOLED = 64
+
+/** Blocks that are not in use. */
+export class BlockPool {
+  private readonly small: Buffer[] = []
+  private readonly large: Buffer[] = []
+
+  take(bytes: number): Buffer {
+    if (bytes <= SMALL_BLOCK_BYTES) return this.small.pop() ?? Buffer.allocUnsafeSlow(SMALL_BLOCK_BYTES)
+    if (bytes <= LARGE_BLOCK_BYTES) return this.large.pop() ?? Buffer.allocUnsafeSlow(LARGE_BLOCK_BYTES)
+    return Buffer.allocUnsafeSlow(bytes)
+  }
+
+  give(block: Buffer): void {
+    const pool =
+      block.length === SMALL_BLOCK_BYTES ? this.small : block.length === LARGE_BLOCK_BYTES ? this.large : undefined
+    if (pool !== undefined && pool.length < MOST_POOLED) pool.push(block)
+  }
+}
+
+export class Outbox implements Flushable {
+  /** Where `reserve` makes room. */
+  block: Buffer | undefined
+  /** Packets pushed since it was last empty. */
+  packets = 0
+  private length = 0
+  /** The only packet of the turn so far, where it came from. */
+  private single: Buffer | undefined
+  private unwritten: Buffer[] = []
+  private unwrittenBytes = 0
+  private isMarked = false
+  private isClosed = false
+  private readonly transport: Transport
+  private readonly turn: Turn
+  private readonly pool: BlockPool
+  private readonly metrics: Metrics
+  private readonly maximumBacklogBytes: number
+
+  constructor(transport: Transport, core: Pick<Core, "turn" | "metrics" | "limits">, pool: BlockPool) {
+    this.transport = transport
+    this.pool = pool
+    this.turn = core.turn
+    this.metrics = core.metrics
+    this.maximumBacklogBytes = core.limits.maximumBacklogBytes
+  }
+
+  /** Bytes that wait for the socket. */
+  get backlogBytes(): number {
+    return this.unwrittenBytes + this.length
+  }
+
+  get isWritable(): boolean {
+    return this.unwrittenBytes + this.length < this.maximumBacklogBytes
+  }
+
+  get isEmpty(): boolean {
+    return this.unwrittenBytes === 0 && this.length === 0 && this.single === undefined
+  }
+
+  /** Adds a packet whose bytes stay as they are until the end of the turn. */
+  pushStable(packet: Buffer): void {
+    this.packets++
+    if (this.length === 0 && this.single === undefined && this.unwrittenBytes === 0 && !this.isClosed) {
+      this.single = packet
+      this.mark()
+    } else this.append(packet)
+  }
+
+  /** Adds a copy of a packet. */
+  push(packet: Buffer): void {
+    this.packets++
+    this.append(packet)
+  }
+
+  private append(packet: Buffer): void {
+    const at = this.reserve(packet.length)
+    this.block!.set(packet, at)
+  }
+
+  /** Adds a copy of a packet with a packet id put in at `idAt`. */
+  pushWithId(packet: Buffer, idAt: number, packetId: number): void {
+    this.packets++
+    const at = this.reserve(packet.length)
+    const block = this.block!
+    block.set(packet, at)
+    block[at + idAt] = packetId >>> 8
+    block[at + idAt + 1] = packetId & 0xff
+  }
+
+  /** Adds an acknowledgement without properties. */
+  pushAck(first: number, packetId: number): void {
+    this.packets++
+    const at = this.reserve(4)
+    const block = this.block!
+    block[at] = first
+    block[at + 1] = 2
+    block[at + 2] = packetId >>> 8
+    block[at + 3] = packetId & 0xff
+  }
+
+  /** Makes room for `bytes` in `block` and gives where; the caller fills all of it. */
+  reserve(bytes: number): number {
+    if (this.single !== undefined) this.unfold()
+    if (this.block === undefined) this.block = this.pool.take(bytes)
+    else if (this.length + bytes > this.block.length) this.makeRoom(bytes)
+    if (!this.isMarked) this.mark()
+    const at = this.length
+    this.length += bytes
+    return at
+  }
+
+  /** Writes what the turn has gathered. */
+  flush(): void {
+    this.isMarked = false
+    this.flushTurn()
+    if (this.unwrittenBytes === 0) this.packets = 0
+  }
+
+  private flushTurn(): void {
+    if (this.isClosed) {
+      this.discard()
+      return
+    }
+    if (this.single !== undefined) {
+      const packet = this.single
+      this.single = undefined
+      const written = this.write(packet, 0, packet.length)
+      if (written < packet.length) this.keep(packet, written, packet.length)
+    } else if (this.length > 0) this.writeBlock()
+  }
+
+  /** The socket takes bytes again; true when nothing is left. */
+  drain(): boolean {
+    while (this.unwritten.length > 0) {
+      const bytes = this.unwritten[0]!
+      const written = this.write(bytes, 0, bytes.length)
+      this.unwrittenBytes -= written
+      if (written < bytes.length) {
+        this.unwritten[0] = bytes.subarray(written)
+        return false
+      }
+      this.unwritten.shift()
+    }
+    this.flush()
+    return this.unwrittenBytes === 0
+  }
+
+  /** The socket has gone: nothing is written any more. */
+  close(): void {
+    this.isClosed = true
+    this.discard()
+  }
+
+  private mark(): void {
+    this.isMarked = true
+    this.turn.mark(this)
+  }
+
+  private write(bytes: Buffer, start: number, end: number): number {
+    const written = this.transport.write(bytes, start, end)
+    if (written <= 0) return 0
+    this.metrics.bytesSent += written
+    return written
+  }
+
+  /** Moves the lone packet into a block, so that others can follow. */
+  private unfold(): void {
+    const packet = this.single!
+    this.single = undefined
+    this.block = this.pool.take(packet.length + 1)
+    this.block.set(packet, 0)
+    this.length = packet.length
+  }
+
+  private makeRoom(bytes: number): void {
+    const block = this.block!
+    if (this.length + bytes <= LARGE_BLOCK_BYTES && block.length < LARGE_BLOCK_BYTES) {
+      const larger = this.pool.take(LARGE_BLOCK_BYTES)
+      block.copy(larger, 0, 0, this.length)
+      this.pool.give(block)
+      this.block = larger
+      return
+    }
+    this.writeBlock()
+    this.block = this.pool.take(Math.max(bytes, LARGE_BLOCK_BYTES))
+  }
+
+  private writeBlock(): void {
+    const { block, length } = this
+    this.block = undefined
+    this.length = 0
+    const written = this.unwrittenBytes > 0 || this.isClosed ? 0 : this.write(block!, 0, length)
+    if (written < length && !this.isClosed) this.keep(block!, written, length)
+    this.pool.give(block!)
+  }
+
+  private keep(bytes: Buffer, start: number, end: number): void {
+    const rest = Buffer.allocUnsafeSlow(end - start)
+    bytes.copy(rest, 0, start, end)
+    this.unwritten.push(rest)
+    this.unwrittenBytes += rest.length
+  }
+
+  private discard(): void {
+    if (this.block !== undefined) this.pool.give(this.block)
+    this.block = undefined
+    this.single = undefined
+    this.length = 0
+    this.unwritten = []
+    this.unwrittenBytes = 0
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * Messages from the client: PUBLISH, PUBREL, and its acknowledgements of ours. MQTT 5 §3.3 to §3.7, §4.3
+ *
+ * The hot path of the broker is `onPublish` with a message of QoS 0 from a client whose auth has no opinion on topics: it
+ * reads where the fields are, finds the topic by its bytes, and routes.
+ */
+import type { Permission } from "../broker/ports.ts"
+import { Ack, type AckType, classify, PacketType, Publish, type QoS, Reader, Reason, Text } from "../codec/index.ts"
+import type { Topic } from "../router/index.ts"
+import { Message } from "../session/index.ts"
+import { decide } from "./decide.ts"
+import type { Link } from "./link.ts"
+import { isPermitted } from "./receiving.ts"
+
+const packet = new Publish()
+const incoming = new Message()
+const reader = new Reader()
+const ack = new Ack()
+
+export function onPublish(link: Link, bytes: Buffer, start: number, body: number, end: number): void | Promise<void> {
+  const { core, serving } = link
+  const failure = packet.decode(bytes, start, body, end, link.level)
+  if (failure !== Reason.Success) return link.disconnect(failure)
+  const { metrics } = core
+  metrics.publishReceived++
+  metrics.publishBytesReceived += end - packet.payloadStart
+  const { qos, packetId } = packet
+  const topic = topicOf(link)
+  if (topic === undefined) return undefined
+  const { maximumQoS, retainAvailable } = serving.limits
+  if (qos > maximumQoS) return link.disconnect(Reason.QoSNotSupported) // [MQTT-3.2.2-11]
+  if (packet.retain && !retainAvailable) return link.disconnect(Reason.RetainNotSupported) // [MQTT-3.2.2-14]
+  if (qos > 0 && !hasRoom(link, qos, packetId)) return undefined
+  incoming.from(packet, topic, link.lastReceivedAt)
+  if (
+    packet.payloadIsText &&
+    core.validatePayloadFormat &&
+    classify(bytes, packet.payloadStart, end) === Text.Invalid
+  ) {
+    return reject(link, qos, packetId, Reason.PayloadFormatInvalid)
+  }
+  if (topic.isSys) return reject(link, qos, packetId, Reason.NotAuthorized)
+  if (core.limits.maximumPublishRate > 0 && isAboveRate(link)) return routeLater(link)
+  if (serving.auth!.authorize === undefined) return route(link, incoming, qos, packetId)
+  return authorize(link, incoming, qos, packetId)
+}
+
+/** PUBREL: the message of that id is released, and the id free. [MQTT-4.3.3-11] [MQTT-4.3.3-12] */
+export function onPubrel(link: Link, bytes: Buffer, body: number, end: number): void {
+  if (!readAck(link, PacketType.PUBREL, bytes, body, end)) return
+  const session = link.session!
+  const { changes } = link.core
+  const isKnown = session.receivedIds.delete(ack.packetId)
+  if (isKnown && changes.isActive && !session.isVolatile) {
+    changes.append({ kind: "completed", clientId: session.clientId, packetId: ack.packetId })
+  }
+  const reason = isKnown ? Reason.Success : Reason.PacketIdentifierNotFound
+  link.acknowledge(PacketType.PUBCOMP, ack.packetId, reason, session.isVolatile ? 0 : changes.appended)
+}
+
+export function onPuback(link: Link, bytes: Buffer, body: number, end: number): void {
+  if (!readAck(link, PacketType.PUBACK, bytes, body, end)) return
+  if (link.session!.acknowledge(ack.packetId, 1) === Reason.ProtocolError) link.disconnect(Reason.ProtocolError)
+}
+
+export function onPubrec(link: Link, bytes: Buffer, body: number, end: number): void {
+  if (!readAck(link, PacketType.PUBREC, bytes, body, end)) return
+  const { packetId, reason } = ack
+  const session = link.session!
+  const outcome = reason >= 0x80 ? session.acknowledge(packetId, 2) : session.receive(packetId)
+  if (outcome === Reason.ProtocolError) link.disconnect(Reason.ProtocolError)
+  else if (reason >= 0x80) return
+  else if (outcome === Reason.Success) link.release(packetId)
+  else link.acknowledge(PacketType.PUBREL, packetId, outcome, 0)
+}
+
+export function onPubcomp(link: Link, bytes: Buffer, body: number, end: number): void {
+  if (!readAck(link, PacketType.PUBCOMP, bytes, body, end)) return
+  if (link.session!.complete(ack.packetId) === Reason.ProtocolError) link.disconnect(Reason.ProtocolError)
+}
+
+function readAck(link: Link, type: AckType, bytes: Buffer, body: number, end: number): boolean {
+  const failure = ack.decode(reader.reset(bytes, body, end), type, link.level)
+  if (failure === Reason.Success) return true
+  link.disconnect(failure)
+  return false
+}
+
+/** The topic of the packet just read, by its name or its alias; undefined: the connection has been ended. */
+function topicOf(link: Link): Topic | undefined {
+  const { topics } = link.core.router
+  const { topicAlias, topicStart, topicEnd } = packet
+  const { mountPoint } = link.serving.limits
+  if (topicAlias !== 0 && !link.incomingAliases!.accepts(topicAlias)) {
+    link.disconnect(Reason.TopicAliasInvalid) // [MQTT-3.3.2-9]
+    return undefined
+  }
+  if (topicEnd === topicStart && topicAlias !== 0) {
+    const known = link.incomingAliases!.get(topicAlias)
+    if (known === undefined) link.disconnect(Reason.ProtocolError, "the topic alias has not been set") // [MQTT-3.3.2-8]
+    return known
+  }
+  const topic =
+    mountPoint === ""
+      ? topics.find(packet.bytes, topicStart, topicEnd)
+      : topicEnd > topicStart
+        ? topics.named(mountPoint + packet.bytes.utf8Slice(topicStart, topicEnd))
+        : undefined
+  if (topic === undefined) link.disconnect(whyNoTopic())
+  else if (topicAlias !== 0) link.incomingAliases!.set(topicAlias, topic)
+  return topic
+}
+
+function whyNoTopic(): Reason {
+  const { bytes, topicStart, topicEnd } = packet
+  if (topicStart === topicEnd) return Reason.ProtocolError // neither a name nor an alias
+  return classify(bytes, topicStart, topicEnd) === Text.Invalid ? Reason.MalformedPacket : Reason.TopicNameInvalid
+}
+
+/** Whether a message of QoS 1 or 2 is a new one that fits the window; what is not has been answered. */
+function hasRoom(link: Link, qos: QoS, packetId: number): boolean {
+  const session = link.session!
+  if (qos === 2 && session.receivedIds.has(packetId)) {
+    link.acknowledge(PacketType.PUBREC, packetId, Reason.Success, session.isVolatile ? 0 : link.core.changes.appended)
+    return false // it has been routed once [MQTT-4.3.3-10]
+  }
+  if (link.level !== 5 || link.unacknowledged < link.core.limits.receiveMaximum) return true
+  link.core.metrics.limitsHit["receive maximum"]++
+  link.disconnect(Reason.ReceiveMaximumExceeded) // [MQTT-3.3.4-8]
+  return false
+}
+
+function isAboveRate(link: Link): boolean {
+  const second = Math.floor(link.lastReceivedAt / 1000)
+  if (second > link.rateSecond) {
+    link.rateSecond = second
+    link.rateCount = 0
+  }
+  return ++link.rateCount > link.core.limits.maximumPublishRate
+}
+
+/** Above the publish rate nothing is lost: the client is not read from until its next second. */
+function routeLater(link: Link): Promise<void> {
+  const { core } = link
+  core.metrics.limitsHit["publish rate"]++
+  const message = incoming.keep()
+  const { qos, packetId } = packet
+  return new Promise((resolve) => {
+    core.timers.schedule((link.rateSecond + 1) * 1000, () => {
+      link.rateSecond++
+      link.rateCount = 1
+      resolve(link.state === "open" ? authorize(link, message, qos, packetId) : undefined)
+    })
+  })
+}
+
+function authorize(link: Link, message: Message, qos: QoS, packetId: number): void | Promise<void> {
+  const { auth } = link.serving
+  if (auth!.authorize === undefined) return route(link, message, qos, packetId)
+  const client = link.client!
+  let permission: Permission | Promise<Permission>
+  try {
+    permission = auth!.authorize(client, "publish", message.topic.name)
+  } catch (error) {
+    permission = authFailed(link, error)
+  }
+  if (!(permission instanceof Promise)) return routeIf(link, permission, message, qos, packetId)
+  const kept = message.keep()
+  return decide<Permission>(
+    () => permission,
+    (error) => authFailed(link, error),
+    (answer) => (link.state === "open" ? routeIf(link, answer, kept, qos, packetId) : undefined),
+  )
+}
+
+function authFailed(link: Link, error: unknown): false {
+  link.core.logger.error(`auth failed for ${link.name}: ${error}`)
+  return false
+}
+
+function routeIf(link: Link, permission: Permission, message: Message, qos: QoS, packetId: number): void {
+  if (isPermitted(permission)) route(link, message, qos, packetId)
+  else {
+    link.core.dropped("not authorized", link.name, message)
+    reject(link, qos, packetId, typeof permission === "number" ? permission : Reason.NotAuthorized)
+  }
+}
+
+/** The broker takes the message: from here on it is not lost. */
+function route(link: Link, message: Message, qos: QoS, packetId: number): void {
+  const { core } = link
+  const session = link.session!
+  if (qos === 0) {
+    core.publish(message, session)
+    return
+  }
+  if (message.retain && link.level === 5 && !core.canRetain(message.topic.name) && message.payloadBytes > 0) {
+    core.metrics.limitsHit["retained messages"]++
+    core.dropped("retained limit", link.name, message)
+    reject(link, qos, packetId, Reason.QuotaExceeded)
+    return
+  }
+  const { changes } = core
+  const before = changes.appended
+  if (qos === 2) {
+    session.receivedIds.add(packetId)
+    if (changes.isActive && !session.isVolatile) {
+      changes.append({ kind: "received", clientId: session.clientId, packetId })
+    }
+  }
+  const reason = core.publish(message, session)
+  const after = changes.appended > before ? changes.appended : 0
+  link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, reason, after)
+}
+
+/** The message is not taken. A 3.x client cannot be told, so its packet is acknowledged. [v3.1.1 MQTT-3.3.5-2] */
+function reject(link: Link, qos: QoS, packetId: number, reason: Reason): void {
+  if (qos > 0) link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, reason, 0)
+}

@@ -1,0 +1,30 @@
+/** manju: an MQTT broker to embed. Everything public is exported here. */
+export { allowAll } from "./auth/allow.ts"
+export { denyAll } from "./auth/deny.ts"
+export {
+  Broker,
+  type BrokerOptions,
+  type Listener,
+  type ListenerAddress,
+  type PublishOptions,
+} from "./broker/broker.ts"
+export { type ErrorCode, ManjuError } from "./broker/errors.ts"
+export type { Limits, ListenerLimits } from "./broker/limits.ts"
+export type {
+  Action,
+  Auth,
+  Authenticated,
+  Client,
+  Clock,
+  Connecting,
+  Decision,
+  Exchange,
+  ExchangeStep,
+  Logger,
+  Permission,
+  Refusal,
+  Store,
+} from "./broker/ports.ts"
+export { type Properties, type ProtocolLevel, type QoS, Reason, type UserProperty } from "./codec/index.ts"
+export { type TcpOptions, tcp } from "./listeners/tcp.ts"
+export type { Change } from "./session/index.ts"

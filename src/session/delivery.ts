@@ -1,0 +1,58 @@
+import type { QoS } from "../codec/index.ts"
+import type { Message } from "./message.ts"
+
+/** Where a delivery goes back to when its session ends before it is done: the queue of its share group. */
+export interface ReturnAddress {
+  giveBack(delivery: Delivery): void
+}
+
+/** One message on its way to one session at QoS 1 or 2: waiting in the queue, or in flight. */
+export class Delivery {
+  /** Undefined once the receiver has it for good: after PUBREC, or where nothing would ever be sent again. */
+  message: Message | undefined
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly identifiers: readonly number[] | undefined
+  /** The share group it came through, where it may go to another member. */
+  readonly group: ReturnAddress | undefined
+  /** Its place in the order of the session. */
+  sequence = 0
+  packetId = 0
+  /** Whether a PUBLISH with it has gone out on any connection. */
+  isSent = false
+  /** Whether a PUBREC has come: PUBREL is what is sent from now on. */
+  isReleased = false
+  /** Whether it counts against the client's Receive Maximum on this connection. */
+  holdsQuota = false
+  /** The journal entry that must be durable before it is sent. */
+  durableAfter = 0
+
+  constructor(
+    message: Message | undefined,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: ReturnAddress | undefined,
+  ) {
+    this.message = message
+    this.qos = qos
+    this.retain = retain
+    this.identifiers = identifiers
+    this.group = group
+  }
+}
+
+/**
+ * What stands for a delivery in a session that ends with its connection: nothing of it will ever be sent again, so
+ * only its state is kept, and one object says that for all.
+ */
+export const unkept = (() => {
+  const state = (qos: QoS, isReleased: boolean) => {
+    const delivery = new Delivery(undefined, qos, false, undefined, undefined)
+    delivery.isSent = true
+    delivery.isReleased = isReleased
+    delivery.holdsQuota = true
+    return Object.freeze(delivery)
+  }
+  return { qos1: state(1, false), qos2: state(2, false), released: state(2, true) }
+})()
