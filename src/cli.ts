@@ -1,0 +1,57 @@
+#!/usr/bin/env bun
+/** The command: arguments in, a broker running or an exit code out. The only place that ends the process. */
+import { Command, CommanderError } from "commander"
+import pc from "picocolors"
+import { version } from "../package.json" with { type: "json" }
+import { ManjuError } from "./broker/errors.ts"
+import { start } from "./cli/start.ts"
+import { generalFlags, limitFlags, listenerFlags, type StartFlags } from "./config.ts"
+
+const USAGE = 2
+const FAILURE = 1
+
+const examples = `
+Examples:
+  manju                                       loopback only, port 1883, everybody on this machine may connect
+  manju --tcp 1884 --log-level debug          another port, and every packet that is dropped
+  manju --host 0.0.0.0 --allow-anonymous      for the whole network, without passwords
+  manju --maximum-qos 1 --no-retain           with less to offer
+
+Exit codes: 0 stopped by a signal, 1 failure, 2 usage.`
+
+function program(done: (code: number) => void): Command {
+  const command = new Command("manju")
+    .description("An MQTT 3.1, 3.1.1 and 5.0 broker.")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(pc.red(text.replace(/^error: /, "manju: "))) })
+    .showSuggestionAfterError()
+  const starting = command
+    .command("start", { isDefault: true })
+    .description("run a broker (what manju does without a command)")
+    .allowExcessArguments(false)
+    .addHelpText("after", examples)
+    .action(async (flags: StartFlags) => done(await start(flags)))
+  starting.optionsGroup("Options:")
+  for (const option of generalFlags()) starting.addOption(option)
+  for (const option of listenerFlags()) starting.addOption(option.helpGroup("What clients are offered:"))
+  for (const option of limitFlags()) starting.addOption(option.helpGroup("Limits:"))
+  command.addHelpText("after", examples)
+  return command
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  try {
+    let code = 0
+    await program((result) => (code = result)).parseAsync(argv)
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
+    if (!(error instanceof ManjuError)) throw error
+    console.error(pc.red(`manju: ${error.message}`))
+    return error.code === "INVALID_OPTION" ? USAGE : FAILURE
+  }
+}
+
+process.exit(await run(process.argv))

@@ -1,0 +1,124 @@
+/**
+ * The configuration of the command: flags to options, checked in one place. The limits come from the broker's own table,
+ * so that a limit added there has its flag, its help and its check.
+ */
+import { InvalidArgumentError, Option } from "commander"
+import type { BrokerOptions } from "./broker/broker.ts"
+import { ManjuError } from "./broker/errors.ts"
+import { checkLimit, type LimitName, type ListenerLimits, limitDefinitions } from "./broker/limits.ts"
+import type { ProtocolLevel, QoS } from "./codec/index.ts"
+
+export const logLevels = ["debug", "info", "warn", "error", "silent"] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/** What commander gives for `start`. */
+export interface StartFlags extends Partial<Record<LimitName, number>> {
+  host: string
+  tcp: number
+  allowAnonymous?: true
+  logLevel: LogLevel
+  validatePayloadFormat?: true
+  protocolLevels?: ProtocolLevel[]
+  maximumQos?: QoS
+  retain: boolean
+  wildcards: boolean
+  shared: boolean
+  assignClientIds: boolean
+  clientIdPrefix?: string
+  mountPoint?: string
+  topicAliasMaximum?: number
+  outgoingTopicAliasMaximum?: number
+}
+
+/** `maximumPacketBytes` -> `--maximum-packet-bytes` */
+const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+function wholeNumber(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() !== "" && Number.isInteger(value) && value >= minimum && value <= maximum) return value
+    throw new InvalidArgumentError(`It takes a whole number from ${minimum} to ${maximum}.`)
+  }
+}
+
+function protocolLevels(text: string): ProtocolLevel[] {
+  const names: Record<string, ProtocolLevel> = { "3.1": 3, "3.1.1": 4, "5": 5, "5.0": 5 }
+  return text.split(",").map((name) => {
+    const level = names[name.trim()]
+    if (level === undefined) throw new InvalidArgumentError("It takes a list of 3.1, 3.1.1 and 5.")
+    return level
+  })
+}
+
+/** The flags of `start` that say where to listen and what to say. */
+export function generalFlags(): Option[] {
+  return [
+    new Option("--host <address>", "address to listen on").default("127.0.0.1"),
+    new Option("--tcp <port>", "port for MQTT over TCP; 0 takes a free one")
+      .default(1883)
+      .argParser(wholeNumber(0, 65_535)),
+    new Option("--allow-anonymous", "let everybody in, on any address; without it only on loopback"),
+    new Option("--log-level <level>", "least important lines to print").choices(logLevels).default("info"),
+  ]
+}
+
+/** What clients are offered. */
+export function listenerFlags(): Option[] {
+  return [
+    new Option("--protocol-levels <list>", "MQTT versions to serve (default: 3.1,3.1.1,5)").argParser(protocolLevels),
+    new Option("--maximum-qos <qos>", "highest QoS (default: 2)").argParser(wholeNumber(0, 2)),
+    new Option("--no-retain", "no retained messages"),
+    new Option("--no-wildcards", "no wildcard subscriptions"),
+    new Option("--no-shared", "no shared subscriptions"),
+    new Option("--no-assign-client-ids", "refuse clients without an id"),
+    new Option("--client-id-prefix <text>", "what assigned client ids begin with (default: manju-)"),
+    new Option("--mount-point <prefix>", "prefix before all topics, which clients don't see"),
+    new Option("--topic-alias-maximum <n>", "topic aliases that a client may set (default: 65535)").argParser(
+      wholeNumber(0, 65_535),
+    ),
+    new Option("--outgoing-topic-alias-maximum <n>", "topic aliases set for a client (default: 64)").argParser(
+      wholeNumber(0, 65_535),
+    ),
+    new Option("--validate-payload-format", "refuse payloads that claim to be UTF-8 and are not"),
+  ]
+}
+
+/** A flag for every limit of the broker. */
+export function limitFlags(): Option[] {
+  return Object.entries(limitDefinitions).map(([name, { default: standard, minimum, maximum, help }]) =>
+    new Option(`--${kebab(name)} <n>`, `${help} (default: ${standard})`).argParser(wholeNumber(minimum, maximum)),
+  )
+}
+
+export function brokerOptions(flags: StartFlags): BrokerOptions {
+  const limits: BrokerOptions["limits"] = {}
+  for (const name of Object.keys(limitDefinitions) as LimitName[]) {
+    if (flags[name] !== undefined) limits[name] = checkLimit(name, flags[name])
+  }
+  return { limits, validatePayloadFormat: flags.validatePayloadFormat ?? false }
+}
+
+export function listenerLimits(flags: StartFlags): Partial<ListenerLimits> {
+  const limits: Partial<ListenerLimits> = {
+    retainAvailable: flags.retain,
+    wildcardSubscriptionAvailable: flags.wildcards,
+    sharedSubscriptionAvailable: flags.shared,
+    assignClientIds: flags.assignClientIds,
+  }
+  if (flags.protocolLevels !== undefined) limits.protocolLevels = flags.protocolLevels
+  if (flags.maximumQos !== undefined) limits.maximumQoS = flags.maximumQos
+  if (flags.clientIdPrefix !== undefined) limits.assignedClientIdPrefix = flags.clientIdPrefix
+  if (flags.mountPoint !== undefined) limits.mountPoint = flags.mountPoint
+  if (flags.topicAliasMaximum !== undefined) limits.topicAliasMaximum = flags.topicAliasMaximum
+  if (flags.outgoingTopicAliasMaximum !== undefined) limits.outgoingTopicAliasMaximum = flags.outgoingTopicAliasMaximum
+  return limits
+}
+
+/** Throws `INVALID_OPTION` for an address that others can reach while nobody has said who may. */
+export function assertGuarded({ host, allowAnonymous }: StartFlags): void {
+  if (allowAnonymous || host === "localhost" || host === "::1" || host.startsWith("127.")) return
+  throw new ManjuError(
+    "INVALID_OPTION",
+    `--host ${host} can be reached by others, and nothing says who may connect; --allow-anonymous lets everybody in`,
+  )
+}
