@@ -1,0 +1,180 @@
+/**
+ * The brokers under measurement: how each is launched, that it is up, and that it is gone afterwards. Every
+ * measurement has a fresh process on a fresh loopback port.
+ *
+ * A launch is named on the command line: `mosquitto`, `relay`, or a command in which `{port}` stands for the port.
+ */
+import { existsSync, writeFileSync } from "node:fs"
+import { basename, join } from "node:path"
+import manifest from "../../package.json"
+
+export const host = "127.0.0.1"
+const repository = join(import.meta.dir, "../..")
+const startSeconds = 15
+const stopSeconds = 5
+
+/** A mistake of the caller: one line, exit code 2. */
+export class UsageError extends Error {}
+
+export type Launch = {
+  label: string
+  version: string
+  /** `directory` is a place for files that the broker reads. */
+  command(port: number, directory: string): string[]
+}
+
+export function manju(): Launch {
+  const commit = Bun.which("git") ? output(["git", "-C", repository, "rev-parse", "--short", "HEAD"]) : ""
+  const options = ["--host", host, "--allow-anonymous", "--log-level", "warn"]
+  return {
+    label: "manju",
+    version: [manifest.version, commit].filter(Boolean).join(" "),
+    command: (port) => [process.execPath, "src/cli.ts", "start", ...options, "--tcp", String(port)],
+  }
+}
+
+export function launchOf(specification: string): Launch {
+  if (specification === "mosquitto") return mosquitto()
+  if (specification === "relay") return relay()
+  const words = specification.match(/"[^"]*"|'[^']*'|\S+/g)?.map((word) => word.replace(/^(["'])(.*)\1$/, "$2")) ?? []
+  const program = words[0] ?? ""
+  if (!words.some((word) => word.includes("{port}")))
+    throw new UsageError(`'${specification}' is neither mosquitto, relay, nor a command that contains {port}`)
+  if (!Bun.which(program, { cwd: repository }) && !existsSync(join(repository, program)))
+    throw new UsageError(`'${program}' was not found`)
+  return {
+    label: basename(program),
+    version: "",
+    command: (port) => words.map((word) => word.replaceAll("{port}", String(port))),
+  }
+}
+
+function relay(): Launch {
+  return {
+    label: "relay",
+    version: "",
+    command: (port) => [process.execPath, join(import.meta.dir, "relay.ts"), String(port)],
+  }
+}
+
+/** Unthrottled and lossless, so that it is as fast as it can be: no queue or window limit, no delay, no logging. */
+function mosquitto(): Launch {
+  const path = Bun.which("mosquitto") ?? Bun.which("mosquitto", { PATH: "/usr/sbin:/usr/local/sbin" })
+  if (!path)
+    throw new UsageError(
+      "mosquitto was not found in PATH, /usr/sbin or /usr/local/sbin: install it, or name another broker",
+    )
+  return {
+    label: "mosquitto",
+    version: /version (\S+)/.exec(output([path, "-h"]))?.[1] ?? "",
+    command(port, directory) {
+      const file = join(directory, `mosquitto-${port}.conf`)
+      const settings = [
+        `listener ${port} ${host}`,
+        "allow_anonymous true",
+        "max_queued_messages 0",
+        "max_inflight_messages 0",
+        "set_tcp_nodelay true",
+        "persistence false",
+        "connection_messages false",
+        "log_type error",
+      ]
+      writeFileSync(file, `${settings.join("\n")}\n`)
+      return [path, "-c", file]
+    },
+  }
+}
+
+function output(command: string[]): string {
+  const { stdout } = Bun.spawnSync(command, { stderr: "ignore" })
+  return stdout.toString().trim()
+}
+
+/** What goes in front of a command so that it runs on `cpu` only. */
+export const pinned = (cpu: number | undefined) => (cpu === undefined ? [] : ["taskset", "-c", String(cpu)])
+
+export class RunningBroker {
+  readonly port: number
+  readonly pid: number
+  readonly startMilliseconds: number
+  readonly #process: Bun.Subprocess<"ignore", "ignore", "pipe">
+
+  private constructor(process: Bun.Subprocess<"ignore", "ignore", "pipe">, port: number, startMilliseconds: number) {
+    this.#process = process
+    this.port = port
+    this.pid = process.pid
+    this.startMilliseconds = startMilliseconds
+  }
+
+  /** Resolves when the port accepts; throws with the broker's last words when that doesn't happen. */
+  static async start(
+    launch: Launch,
+    directory: string,
+    cpu: number | undefined,
+    signal: AbortSignal,
+  ): Promise<RunningBroker> {
+    const port = freePort()
+    const startedAt = performance.now()
+    const child = Bun.spawn([...pinned(cpu), ...launch.command(port, directory)], {
+      cwd: repository,
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+      signal,
+    })
+    const broker = () => new RunningBroker(child, port, performance.now() - startedAt)
+    const words = lastLines(child.stderr)
+    while (!(await accepts(port))) {
+      if (child.exitCode !== null)
+        throw new Error(`${launch.label} ended with code ${child.exitCode}: ${await words.ended}`)
+      if (performance.now() - startedAt > startSeconds * 1000) {
+        await broker().stop()
+        throw new Error(`${launch.label} did not accept on port ${port} within ${startSeconds} s: ${words.soFar()}`)
+      }
+      await Bun.sleep(5)
+    }
+    return broker()
+  }
+
+  async stop(): Promise<void> {
+    this.#process.kill("SIGTERM")
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), stopSeconds * 1000)
+    await this.#process.exited
+    clearTimeout(timer)
+  }
+}
+
+/** Reads a stream to its end, so that its writer never blocks, and keeps the tail. */
+function lastLines(stream: ReadableStream<Uint8Array>) {
+  const decoder = new TextDecoder()
+  let tail = ""
+  const soFar = () => tail.trim().split("\n").slice(-3).join(" / ")
+  const read = async () => {
+    for await (const chunk of stream) tail = (tail + decoder.decode(chunk, { stream: true })).slice(-2000)
+    return soFar()
+  }
+  return { soFar, ended: read() }
+}
+
+async function accepts(port: number): Promise<boolean> {
+  try {
+    const socket = await Bun.connect({ hostname: host, port, socket: { data() {} } })
+    socket.terminate()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Below the range that the system gives to outgoing connections, of which the idle scenario has thousands. */
+function freePort(): number {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    try {
+      Bun.listen({ hostname: host, port, socket: { data() {} } }).stop(true)
+      return port
+    } catch {
+      // taken: try another
+    }
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * What is measured: one plain table, and the types of what goes into a measurement and what comes out.
+ *
+ * Traffic is described as groups. A group is one topic with its publishers and subscribers: ten pairs are ten
+ * groups of 1 and 1, a fan-out is one group of 1 and 100, a fan-in one of 50 and 1. A new scenario of a known
+ * kind is a new row here; a new kind is a member of `Scenario`, a runner in `load.ts` and its columns in
+ * `report.ts`.
+ */
+
+export type Qos = 0 | 1 | 2
+export type ProtocolLevel = 4 | 5
+
+export type Traffic = {
+  groups: number
+  publishersPerGroup: number
+  subscribersPerGroup: number
+  qos: Qos
+  payloadBytes: number
+  /** Subscribers use a filter with `+` and `#` that matches their group's topic only. */
+  wildcard?: true
+}
+
+/** As fast as the broker goes: a closed loop, every publisher with a bounded window of undelivered messages. */
+export type ThroughputScenario = { kind: "throughput"; name: string; title: string } & Traffic
+
+/** A fixed rate over all publishers together: an open loop on a schedule that waits for nobody. */
+export type LatencyScenario = { kind: "latency"; name: string; title: string; messagesPerSecond: number } & Traffic
+
+/** Connections that say nothing: what each costs in memory, and all of them in CPU. */
+export type IdleScenario = {
+  kind: "idle"
+  name: string
+  title: string
+  connections: number
+  keepAliveSeconds: number
+}
+
+export type Scenario = ThroughputScenario | LatencyScenario | IdleScenario
+
+/** What `index.ts` hands to the generator process. */
+export type Assignment = {
+  scenario: Scenario
+  host: string
+  port: number
+  protocolLevel: ProtocolLevel
+  warmupSeconds: number
+  seconds: number
+  /** The broker's process; its CPU time and memory are sampled at the edges of the measured span. */
+  brokerPid: number
+}
+
+export type TrafficResult = {
+  kind: "traffic"
+  seconds: number
+  delivered: number
+  messagesPerSecond: number
+  brokerCpuPercent: number
+  brokerCpuMicrosecondsPerMessage: number
+  generatorCpuPercent: number
+  /** The 99th percentile of how late a scheduled message left the generator: its own part of the latency. */
+  generatorLatenessMilliseconds: number
+  latencyMilliseconds: { p50: number; p99: number; p999: number; samples: number }
+  /** Over the whole run, warm-up and drain included: sent to a subscriber and never received. */
+  lost: number
+  /** Received out of sequence: duplicated or reordered. */
+  disordered: number
+  /** Received with a wrong header, size or payload, or acknowledged with an error or out of order. */
+  corrupted: number
+  residentBytes: number
+  peakResidentBytes: number
+}
+
+export type IdleResult = {
+  kind: "idle"
+  connections: number
+  connectionsPerSecond: number
+  bytesPerConnection: number
+  seconds: number
+  brokerCpuPercent: number
+  residentBytes: number
+  peakResidentBytes: number
+}
+
+export type FailedResult = { kind: "failed"; reason: string }
+
+export type Result = TrafficResult | IdleResult | FailedResult
+
+const pairs = (groups: number) => ({ groups, publishersPerGroup: 1, subscribersPerGroup: 1 })
+const fanOut = (subscribersPerGroup: number) => ({ groups: 1, publishersPerGroup: 1, subscribersPerGroup })
+const fanIn = (publishersPerGroup: number) => ({ groups: 1, publishersPerGroup, subscribersPerGroup: 1 })
+const small = { payloadBytes: 64 }
+const large = { payloadBytes: 16 * 1024 }
+
+// biome-ignore format: a table reads best with a row a line
+export const scenarios: readonly Scenario[] = [
+  { kind: "throughput", name: "pairs-1", title: "1 pair, QoS 0, 64 B", ...pairs(1), qos: 0, ...small },
+  { kind: "throughput", name: "pairs-10", title: "10 pairs, QoS 0, 64 B", ...pairs(10), qos: 0, ...small },
+  { kind: "throughput", name: "pairs-500", title: "500 pairs, QoS 0, 64 B", ...pairs(500), qos: 0, ...small },
+  { kind: "throughput", name: "pairs-10-16k", title: "10 pairs, QoS 0, 16 KiB", ...pairs(10), qos: 0, ...large },
+  { kind: "throughput", name: "fanout-100", title: "1 to 100, QoS 0, 64 B", ...fanOut(100), qos: 0, ...small },
+  { kind: "throughput", name: "fanout-1000", title: "1 to 1000, QoS 0, 64 B", ...fanOut(1000), qos: 0, ...small },
+  { kind: "throughput", name: "fanout-100-qos1", title: "1 to 100, QoS 1, 64 B", ...fanOut(100), qos: 1, ...small },
+  { kind: "throughput", name: "fanin-50", title: "50 to 1, QoS 0, 64 B", ...fanIn(50), qos: 0, ...small },
+  { kind: "throughput", name: "wildcard-100", title: "100 pairs, wildcards, QoS 0, 64 B", ...pairs(100), qos: 0, ...small, wildcard: true },
+  { kind: "throughput", name: "qos1-10", title: "10 pairs, QoS 1, 64 B", ...pairs(10), qos: 1, ...small },
+  { kind: "throughput", name: "qos1-10-16k", title: "10 pairs, QoS 1, 16 KiB", ...pairs(10), qos: 1, ...large },
+  { kind: "throughput", name: "qos2-10", title: "10 pairs, QoS 2, 64 B", ...pairs(10), qos: 2, ...small },
+  { kind: "latency", name: "latency-100", title: "5,000/s over 100 pairs, QoS 0, 64 B", ...pairs(100), qos: 0, ...small, messagesPerSecond: 5000 },
+  { kind: "idle", name: "idle-5000", title: "5,000 idle connections", connections: 5000, keepAliveSeconds: 60 },
+]
+
+/** A window is refilled in quarters: large writes, and the pipe never runs dry while the next one is on its way. */
+export const refillsPerWindow = 4
+
+/**
+ * How many messages a publisher may have on their way to its slowest subscriber. Large enough that the broker and
+ * not the round trip sets the pace, small enough that no broker has a reason to drop QoS 0 or to swell.
+ */
+export function windowMessages(traffic: Traffic): number {
+  const { groups, publishersPerGroup, subscribersPerGroup, qos, payloadBytes } = traffic
+  const window = Math.min(
+    qos === 0 ? 4000 : 256,
+    (256 * 1024) / payloadBytes,
+    (1024 * 1024) / (payloadBytes * publishersPerGroup),
+    100_000 / (groups * publishersPerGroup * subscribersPerGroup),
+  )
+  return Math.max(4, Math.floor(window / refillsPerWindow)) * refillsPerWindow
+}
