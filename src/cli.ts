@@ -16,6 +16,7 @@ Examples:
   manju --tcp 1884 --log-level debug          another port, and every packet that is dropped
   manju --host 0.0.0.0 --allow-anonymous      for the whole network, without passwords
   manju --maximum-qos 1 --no-retain           with less to offer
+  manju start --help                          everything that can be set
 
 Exit codes: 0 stopped by a signal, 1 failure, 2 usage.`
 
@@ -25,20 +26,33 @@ function program(done: (code: number) => void): Command {
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(pc.red(text.replace(/^error: /, "manju: "))) })
+    .configureOutput({ outputError: (text, write) => write(pc.red(oneLine(text))) })
     .showSuggestionAfterError()
   const starting = command
     .command("start", { isDefault: true })
     .description("run a broker (what manju does without a command)")
-    .allowExcessArguments(false)
+    .allowExcessArguments()
     .addHelpText("after", examples)
-    .action(async (flags: StartFlags) => done(await start(flags)))
+    .action(async (flags: StartFlags) => {
+      const [surplus] = starting.args
+      const isAsked = command.args[0] === "start"
+      if (surplus !== undefined) command.error(isAsked ? `start takes no '${surplus}'` : `unknown command '${surplus}'`)
+      done(await start(flags))
+    })
   starting.optionsGroup("Options:")
   for (const option of generalFlags()) starting.addOption(option)
   for (const option of listenerFlags()) starting.addOption(option.helpGroup("What clients are offered:"))
   for (const option of limitFlags()) starting.addOption(option.helpGroup("Limits:"))
   command.addHelpText("after", examples)
   return command
+}
+
+/** Commander's own errors begin with a word of their own, and put a suggestion on a second line. */
+function oneLine(text: string): string {
+  return `manju: ${text
+    .replace(/^error: /, "")
+    .trimEnd()
+    .replaceAll("\n", " ")}\n`
 }
 
 async function run(argv: readonly string[]): Promise<number> {

@@ -89,13 +89,16 @@ export class Broker implements AsyncDisposable {
   async listen(listener: Listener): Promise<ListenerAddress> {
     this.assertOpen()
     const address = await listener.open(this.core)
+    if (this.isClosed) listener.close()
+    this.assertOpen()
     this.listeners.push(listener)
     return address
   }
 
   /**
    * Publishes a message of the service's own. Resolves once the broker has it: at QoS 1 and 2, with a store, once it is
-   * durable. Throws `INVALID_TOPIC` for what is no topic name or lies under `$SYS`.
+   * durable. Throws `INVALID_TOPIC` for what is no topic name or lies under `$SYS`, `INVALID_OPTION` for a QoS or a
+   * property that cannot be sent.
    */
   async publish(topicName: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
     this.assertOpen()
@@ -103,7 +106,9 @@ export class Broker implements AsyncDisposable {
     const topic = isEncodable(topicName) ? this.core.router.topics.named(topicName) : undefined
     if (topic === undefined) throw new ManjuError("INVALID_TOPIC", `not a topic name: ${JSON.stringify(topicName)}`)
     if (topic.isSys) throw new ManjuError("INVALID_TOPIC", `only the broker publishes to ${topicName}`)
-    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload
+    if (![0, 1, 2].includes(qos)) throw new ManjuError("INVALID_OPTION", `qos must be 0, 1 or 2, not ${qos}`)
+    checkProperties(properties)
+    const bytes = Buffer.from(payload as Uint8Array) // a copy: the message may be kept, and the caller's bytes change
     this.core.publish(Message.create(topic, bytes, qos, retain, properties, this.core.now()), undefined)
     if (qos > 0) await this.core.changes.settled()
   }
@@ -118,11 +123,12 @@ export class Broker implements AsyncDisposable {
     for (const listener of this.listeners) listener.close()
     this.sys.stop()
     const { core } = this
-    await Promise.race([core.changes.settled(), Bun.sleep(timeoutMs)])
+    await atMost(timeoutMs, core.changes.settled())
     for (const peer of [...core.peers]) peer.disconnect(Reason.ServerShuttingDown)
     const deadline = performance.now() + timeoutMs
     while (core.peers.size > 0 && performance.now() < deadline) await Bun.sleep(CLOSE_POLL_MS)
-    await Promise.race([core.changes.settled(), Bun.sleep(timeoutMs)])
+    for (const peer of [...core.peers]) peer.destroy()
+    await atMost(timeoutMs, core.changes.settled())
     core.timers.close()
     await this.store?.close()
   }
@@ -134,4 +140,34 @@ export class Broker implements AsyncDisposable {
   private assertOpen(): void {
     if (this.isClosed) throw new ManjuError("CLOSED", "the broker has been closed")
   }
+}
+
+/** Throws `INVALID_OPTION` for what no PUBLISH can carry. */
+function checkProperties(properties: NonNullable<PublishOptions["properties"]>): void {
+  const { responseTopic, contentType = "", userProperties = [], correlationData, messageExpirySeconds = 0 } = properties
+  const refuse = (what: string) => {
+    throw new ManjuError("INVALID_OPTION", what)
+  }
+  if (responseTopic !== undefined && (!/^[^+#]+$/.test(responseTopic) || !isEncodable(responseTopic))) {
+    refuse(`responseTopic must be a topic name, not ${JSON.stringify(responseTopic)}`)
+  }
+  for (const text of [contentType, ...userProperties.flat()]) {
+    if (!isEncodable(text)) refuse(`a property cannot be sent as UTF-8 text: ${JSON.stringify(text.slice(0, 80))}`)
+  }
+  if (correlationData !== undefined && correlationData.length > 0xffff) {
+    refuse(`correlationData has ${correlationData.length} bytes; 65535 can be sent`)
+  }
+  if (!Number.isInteger(messageExpirySeconds) || messageExpirySeconds < 0 || messageExpirySeconds > 0xffff_ffff) {
+    refuse(`messageExpirySeconds must be a whole number from 0 to 4294967295, not ${messageExpirySeconds}`)
+  }
+}
+
+/** Waits for `promise`, but no longer than that. */
+async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs)
+  })
+  await Promise.race([promise, timeout])
+  clearTimeout(timer)
 }

@@ -20,7 +20,7 @@ import type { Limits } from "./limits.ts"
 import { Metrics } from "./metrics.ts"
 import type { Clock, Logger, Store } from "./ports.ts"
 import { type RegistryOwner, SessionRegistry } from "./registry.ts"
-import { Timers } from "./timers.ts"
+import { type Timer, Timers } from "./timers.ts"
 import { Turn } from "./turn.ts"
 
 /** A connection, as far as the broker acts on it by itself. */
@@ -30,6 +30,8 @@ export interface Peer {
   readonly backlogBytes: number
   /** Says goodbye with `reason` and closes. */
   disconnect(reason: Reason): void
+  /** Closes at once. */
+  destroy(): void
 }
 
 export class Core implements RegistryOwner {
@@ -49,7 +51,10 @@ export class Core implements RegistryOwner {
   readonly validatePayloadFormat: boolean
   queueBytes = 0
   inflightCount = 0
+  /** How many of the retained messages are the broker's own, which no limit counts. */
+  private retainedSysCount = 0
   private readonly groupQueues = new Map<string, GroupQueue>()
+  private readonly retainedExpiries = new Map<string, Timer>()
 
   constructor(limits: Limits, clock: Clock, logger: Logger, store: Store | undefined, validatePayloadFormat: boolean) {
     this.limits = limits
@@ -90,7 +95,8 @@ export class Core implements RegistryOwner {
 
   /** Whether a retained message for that topic could be kept now. */
   canRetain(topicName: string): boolean {
-    return this.retained.count < this.limits.maximumRetainedMessages || this.retained.get(topicName) !== undefined
+    const count = this.retained.count - this.retainedSysCount
+    return count < this.limits.maximumRetainedMessages || this.retained.get(topicName) !== undefined
   }
 
   retainedMessage(topicName: string): Message | undefined {
@@ -118,6 +124,7 @@ export class Core implements RegistryOwner {
     const subscription = session.subscriptions.get(filterText)
     if (subscription === undefined) return false
     session.subscriptions.delete(filterText)
+    session.endReplay(filterText)
     this.leave(session, subscription)
     if (this.changes.isActive && !session.isVolatile) {
       this.changes.append({ kind: "unsubscribed", clientId: session.clientId, topicFilter: filterText })
@@ -167,6 +174,7 @@ export class Core implements RegistryOwner {
   private retain(message: Message): void {
     const { name, isSys } = message.topic
     if (message.payloadBytes === 0) {
+      this.stopExpiry(name)
       const removed = this.retained.delete(name) // [MQTT-3.3.1-6]
       if (removed !== undefined && this.changes.isActive && !isSys) {
         this.changes.append({ kind: "unretained", topicName: name })
@@ -179,23 +187,33 @@ export class Core implements RegistryOwner {
       return
     }
     const kept = message.keep()
-    this.retained.set(name, kept) // [MQTT-3.3.1-5]
+    this.stopExpiry(name)
+    const previous = this.retained.set(name, kept) // [MQTT-3.3.1-5]
+    if (isSys && previous === undefined) this.retainedSysCount++
     if (this.changes.isActive && !isSys) this.changes.append({ kind: "retained", message: kept })
-    if (kept.expirySeconds >= 0) this.timers.schedule(kept.expiresAt, () => this.forgetRetained(kept))
+    if (kept.expirySeconds < 0) return
+    const expiry = this.timers.schedule(kept.expiresAt, () => this.forgetRetained(name))
+    this.retainedExpiries.set(name, expiry)
   }
 
-  private forgetRetained(message: Message): void {
-    const { name } = message.topic
-    if (this.retained.get(name) !== message) return
-    this.retained.delete(name)
-    if (this.changes.isActive) this.changes.append({ kind: "unretained", topicName: name })
+  private forgetRetained(topicName: string): void {
+    this.retainedExpiries.delete(topicName)
+    this.retained.delete(topicName)
+    if (this.changes.isActive) this.changes.append({ kind: "unretained", topicName })
+  }
+
+  /** The message whose expiry it was is replaced or removed. */
+  private stopExpiry(topicName: string): void {
+    this.retainedExpiries.get(topicName)?.cancel()
+    this.retainedExpiries.delete(topicName)
   }
 
   /** One member gets it: the next in turn who can take it now. When nobody can, it waits for the first who will. */
   private share(group: ShareGroup<Session>, message: Message): void {
     const { members } = group
     const queue = this.groupQueue(`$share/${group.shareName}/${group.pattern}`)
-    for (let i = 0; i < members.length; i++) {
+    const mustQueue = message.qos > 0 && queue.waiting.length > 0 // what waits goes first
+    for (let i = 0; i < members.length && !mustQueue; i++) {
       const index = (group.turn + i) % members.length
       const member = members[index]!
       if (!member.subscriber.isReadyFor(message.qos < member.qos ? message.qos : member.qos)) continue

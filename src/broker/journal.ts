@@ -26,7 +26,7 @@ export class Journal implements ChangeLog {
   private readonly unsettled = new Map<string, number[]>()
   private isCommitting = false
   private waiting = new Set<Waiting>()
-  private idle: (() => void)[] = []
+  private readonly settling: { upTo: number; resolve: () => void }[] = []
   private readonly store: Store | undefined
   private readonly clock: Clock
   private readonly logger: Logger
@@ -64,7 +64,7 @@ export class Journal implements ChangeLog {
   /** Resolves when everything appended so far is durable. */
   settled(): Promise<void> {
     if (this.durable === this.appended) return Promise.resolve()
-    return new Promise((resolve) => this.idle.push(resolve))
+    return new Promise((resolve) => this.settling.push({ upTo: this.appended, resolve }))
   }
 
   /** Queued and settled in one batch: as if it had never been. */
@@ -88,7 +88,6 @@ export class Journal implements ChangeLog {
       this.release()
     }
     this.isCommitting = false
-    for (const resolve of this.idle.splice(0)) resolve()
   }
 
   /** A store that fails is asked again: nothing that waits for it is acknowledged meanwhile. */
@@ -110,6 +109,7 @@ export class Journal implements ChangeLog {
   }
 
   private release(): void {
+    while (this.settling.length > 0 && this.settling[0]!.upTo <= this.durable) this.settling.shift()!.resolve()
     const { waiting } = this
     if (waiting.size === 0) return
     this.waiting = new Set()

@@ -43,7 +43,7 @@ export const limitDefinitions = {
   ),
   connectTimeoutSeconds: limit(10, 1, 3600, "time for a connection's CONNECT to arrive, seconds"),
   maximumTopicBytes: limit(65_535, 1, 65_535, "length of a topic, bytes"),
-  maximumTopicLevels: limit(128, 1, 32_768, "levels of a topic"),
+  maximumTopicLevels: limit(128, 1, 4096, "levels of a topic"),
   sysIntervalSeconds: limit(10, 0, 86_400, "seconds between updates of $SYS; 0: no $SYS"),
 } as const satisfies Record<string, LimitDefinition>
 
@@ -76,7 +76,7 @@ export interface ListenerLimits {
   assignedClientIdPrefix: string
   /** Response Information for clients that ask for it; `%c` is the client id. Default: none. */
   responseInformation: string
-  /** A prefix before all topics of this listener's clients, which they don't see. Default: none. */
+  /** A prefix before all topics of this listener's clients, which they don't see; ends in `/`. Default: none. */
   mountPoint: string
 }
 
@@ -141,8 +141,11 @@ export function resolveListenerLimits(given: Partial<ListenerLimits> = {}): List
   if (![0, 1, 2].includes(limits.maximumQoS)) {
     throw new ManjuError("INVALID_OPTION", `maximumQoS must be 0, 1 or 2, not ${limits.maximumQoS}`)
   }
-  if (/[+#\0]/.test(limits.mountPoint)) {
-    throw new ManjuError("INVALID_OPTION", `mountPoint is a topic prefix without wildcards, not ${limits.mountPoint}`)
+  if (!/^([^+#\0]*\/)?$/.test(limits.mountPoint)) {
+    throw new ManjuError(
+      "INVALID_OPTION",
+      `mountPoint is a topic prefix without wildcards that ends in /, not ${limits.mountPoint}`,
+    )
   }
   return limits
 }

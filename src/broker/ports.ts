@@ -57,7 +57,7 @@ export interface Authenticated {
 /** One enhanced authentication. MQTT 5 §4.12 */
 export interface Exchange {
   /** Takes the client's Authentication Data. */
-  next(data: Uint8Array | undefined): ExchangeStep | Promise<ExchangeStep>
+  next(data: Uint8Array | undefined): ExchangeStep | PromiseLike<ExchangeStep>
 }
 
 /** What a client is about to do with a topic: publish to a name, subscribe to a filter, receive a message. */
@@ -79,9 +79,9 @@ export type Permission = boolean | Reason
  * }
  */
 export interface Auth {
-  authenticate(client: Connecting): Decision | Promise<Decision>
+  authenticate(client: Connecting): Decision | PromiseLike<Decision>
   /** Without it, a client that is in may do everything. */
-  authorize?(client: Client, action: Action, topic: string): Permission | Promise<Permission>
+  authorize?(client: Client, action: Action, topic: string): Permission | PromiseLike<Permission>
   /** Starts an enhanced authentication; undefined: the method is not supported (0x8C). */
   exchange?(client: Connecting, method: string): Exchange | undefined
 }

@@ -13,23 +13,41 @@ export interface Timer {
   cancel(): void
 }
 
-class Entry implements Timer {
-  readonly bucket: Set<Entry>
-  readonly due: () => void
+/** What is due at one tick. */
+class Bucket extends Set<Entry> {
+  readonly tick: number
+  private readonly wheel: Map<number, Bucket>
 
-  constructor(bucket: Set<Entry>, due: () => void) {
+  constructor(tick: number, wheel: Map<number, Bucket>) {
+    super()
+    this.tick = tick
+    this.wheel = wheel
+    wheel.set(tick, this)
+  }
+
+  /** An empty bucket goes too: a client that comes and goes leaves nothing behind for each of its expiries. */
+  remove(entry: Entry): void {
+    if (this.delete(entry) && this.size === 0) this.wheel.delete(this.tick)
+  }
+}
+
+class Entry implements Timer {
+  readonly due: () => void
+  private readonly bucket: Bucket
+
+  constructor(bucket: Bucket, due: () => void) {
     this.bucket = bucket
     this.due = due
     bucket.add(this)
   }
 
   cancel(): void {
-    this.bucket.delete(this)
+    this.bucket.remove(this)
   }
 }
 
 export class Timers {
-  private readonly buckets = new Map<number, Set<Entry>>()
+  private readonly buckets = new Map<number, Bucket>()
   private turned: number
   private stop: (() => void) | undefined
   private readonly clock: Clock
@@ -46,12 +64,7 @@ export class Timers {
       this.stop = this.clock.every(TICK_MS, () => this.turn())
     }
     const tick = Math.max(tickOf(at) + 1, this.turned + 1)
-    let bucket = this.buckets.get(tick)
-    if (bucket === undefined) {
-      bucket = new Set()
-      this.buckets.set(tick, bucket)
-    }
-    return new Entry(bucket, due)
+    return new Entry(this.buckets.get(tick) ?? new Bucket(tick, this.buckets), due)
   }
 
   close(): void {

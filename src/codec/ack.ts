@@ -1,5 +1,5 @@
 /** PUBACK, PUBREC, PUBREL, PUBCOMP, and DISCONNECT. MQTT 5 §3.4 to §3.7, §3.14 */
-import { PacketType, type ProtocolLevel, Reason } from "./constants.ts"
+import { isDisconnectReason, PacketType, type ProtocolLevel, Reason } from "./constants.ts"
 import { type Properties, readProperties, writeProperties } from "./properties.ts"
 import type { Reader } from "./reader.ts"
 import type { Writer } from "./writer.ts"
@@ -30,6 +30,11 @@ export class Ack {
     if (this.packetId === 0) return Reason.ProtocolError // [MQTT-2.2.1-3]
     return allowed(type, this.reason) ? Reason.Success : Reason.ProtocolError
   }
+}
+
+/** Whether a PUBACK or PUBREC may refuse with it. MQTT 5 tables 3-4 and 3-5 */
+export function isPublishRefusal(reason: Reason): boolean {
+  return reason >= 0x80 && allowed(PacketType.PUBACK, reason)
 }
 
 /** The reasons that a client may give. MQTT 5 tables 3-4 to 3-7 */
@@ -86,8 +91,7 @@ export function decodeDisconnect(reader: Reader, level: ProtocolLevel): Disconne
   }
   if (reader.failed || reader.rest !== 0) return Reason.MalformedPacket
   if (properties.serverReference !== undefined) return Reason.ProtocolError // the server's alone to send
-  const known = reason === Reason.Success || reason === Reason.DisconnectWithWill || reason >= 0x80
-  return known ? { reason, properties } : Reason.ProtocolError
+  return isDisconnectReason(reason, "client") ? { reason, properties } : Reason.ProtocolError
 }
 
 export function encodeDisconnect(writer: Writer, reason: Reason, properties?: Properties): Buffer {

@@ -1,5 +1,5 @@
 /** CONNECT, CONNACK and AUTH. MQTT 5 §3.1, §3.2, §3.15; MQTT 3.1.1 §3.1, §3.2 */
-import { connectReturnCode, PacketType, type ProtocolLevel, type QoS, Reason } from "./constants.ts"
+import { ConnectReturnCode, connectReturnCode, PacketType, type ProtocolLevel, type QoS, Reason } from "./constants.ts"
 import { type Properties, readProperties, WILL, writeProperties } from "./properties.ts"
 import type { Reader } from "./reader.ts"
 import type { Writer } from "./writer.ts"
@@ -38,8 +38,9 @@ export function decodeConnect(reader: Reader): Connect | ConnectFailure {
     return { reason: Reason.UnsupportedProtocolVersion, level: undefined } // [MQTT-3.1.2-1]
   }
   if (name === "MQTT" ? level !== 4 && level !== 5 : level !== 3) {
-    // A level above ours is answered in the newest that we know, one below in 3.1.1's form. [MQTT-3.1.2-2]
-    return { reason: Reason.UnsupportedProtocolVersion, level: level > 5 ? 5 : 4 }
+    // A level above ours is answered in the newest that we know, one below in 3.1.1's form [MQTT-3.1.2-2]; so is that of
+    // a Mosquitto bridge, which sets the high bit and tries again without it.
+    return { reason: Reason.UnsupportedProtocolVersion, level: (level & 0x7f) > 5 ? 5 : 4 }
   }
   return decodeBody(reader, level as ProtocolLevel)
 }
@@ -72,16 +73,23 @@ function decodeBody(reader: Reader, level: ProtocolLevel): Connect | ConnectFail
     if (level === 5) {
       const reason = readProperties(reader, WILL, willProperties)
       if (reason !== Reason.Success) return { reason, level }
+      if (!mayBeTopicName(willProperties.responseTopic)) return { reason: Reason.ProtocolError, level } // [MQTT-3.3.2-14]
     }
     const topic = reader.text()
     const payload = reader.binary()
     will = { topic, payload, qos: willQoS as QoS, retain: (flags & 0x20) !== 0, properties: willProperties }
   }
-  const username = hasUsername ? reader.text() : undefined
-  const password = hasPassword ? reader.binary() : undefined
+  // MQTT 3.1 §3.1: the Remaining Length has precedence over these flags, so that what they announce may be missing.
+  const username = hasUsername && (level !== 3 || reader.rest > 0) ? reader.text() : undefined
+  const password = hasPassword && (level !== 3 || reader.rest > 0) ? reader.binary() : undefined
   if (reader.failed || reader.rest !== 0) return malformed
   const cleanStart = (flags & 0x02) !== 0
   return { level, cleanStart, keepAliveSeconds, clientId, will, username, password, properties }
+}
+
+/** A Response Topic is a topic name: not empty, no wildcard. */
+function mayBeTopicName(text: string | undefined): boolean {
+  return text === undefined || !/^$|[+#]/.test(text)
 }
 
 export function encodeConnack(
@@ -93,7 +101,7 @@ export function encodeConnack(
 ): Buffer {
   writer.begin(PacketType.CONNACK)
   writer.u8(sessionPresent && level !== 3 ? 1 : 0) // MQTT 3.1 has no such flag: the byte is reserved
-  writer.u8(level === 5 ? reason : connectReturnCode(reason))
+  writer.u8(level === 5 ? reason : (connectReturnCode(reason) ?? ConnectReturnCode.ServerUnavailable))
   if (level === 5) writeProperties(writer, properties)
   return writer.finish()
 }

@@ -90,8 +90,8 @@ export const ConnectReturnCode = {
   NotAuthorized: 5,
 } as const
 
-/** What a 3.x client is told where a 5.0 client would get `reason`. */
-export function connectReturnCode(reason: Reason): number {
+/** What a 3.x client is told where a 5.0 client would get `reason`; undefined: nothing fits. [v3.1.1 MQTT-3.2.2-6] */
+export function connectReturnCode(reason: Reason): number | undefined {
   switch (reason) {
     case Reason.Success:
       return ConnectReturnCode.Accepted
@@ -105,9 +105,39 @@ export function connectReturnCode(reason: Reason): number {
     case Reason.Banned:
     case Reason.BadAuthenticationMethod:
       return ConnectReturnCode.NotAuthorized
-    default:
+    case Reason.ServerUnavailable:
+    case Reason.ServerBusy:
+    case Reason.QuotaExceeded:
+    case Reason.UseAnotherServer:
+    case Reason.ServerMoved:
+    case Reason.ConnectionRateExceeded:
       return ConnectReturnCode.ServerUnavailable
+    default:
+      return undefined
   }
+}
+
+const connackRefusals = new Set<number>([
+  ...[0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c],
+  ...[0x90, 0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9f],
+])
+
+/** Whether a CONNACK may refuse with it. MQTT 5 table 3-1 [MQTT-3.2.2-8] */
+export function isConnackRefusal(reason: number): boolean {
+  return connackRefusals.has(reason)
+}
+
+const clientDisconnects = new Set<number>([
+  ...[0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99],
+])
+const serverDisconnects = new Set<number>([
+  ...[0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99],
+  ...[0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2],
+])
+
+/** Whether a DISCONNECT of that side may say it. MQTT 5 table 3-10 [MQTT-3.14.2-1] */
+export function isDisconnectReason(reason: number, from: "client" | "server"): boolean {
+  return (from === "client" ? clientDisconnects : serverDisconnects).has(reason)
 }
 
 /** The longest packet that the Remaining Length can announce, header included. MQTT 5 §2.1.4 */

@@ -16,6 +16,8 @@ export class Framer {
   start = 0
   body = 0
   end = 0
+  /** The largest packet that is taken. */
+  maximumPacketBytes: number
   /** Why the stream cannot be read on; `Success` while it can. */
   reason: Reason = Reason.Success
 
@@ -23,7 +25,6 @@ export class Framer {
   private at = 0
   private gathered: Buffer | undefined
   private gatheredBytes = 0
-  private readonly maximumPacketBytes: number
 
   constructor(maximumPacketBytes: number) {
     this.maximumPacketBytes = maximumPacketBytes

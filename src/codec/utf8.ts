@@ -5,6 +5,8 @@
  * hold U+0000 [MQTT-1.5.4-2]. U+FEFF is a character like any other and stays [MQTT-1.5.4-3].
  */
 
+import { isUtf8 } from "node:buffer"
+
 declare global {
   /** Bun has these; its types lag. */
   interface Buffer {
@@ -42,6 +44,11 @@ export function decodeText(bytes: Buffer, start: number, end: number): string | 
     default:
       return undefined
   }
+}
+
+/** Whether a payload is the UTF-8 that it says it is. It is no MQTT string: U+0000 may be in it. MQTT 5 §3.3.2.3.2 */
+export function isPayloadText(bytes: Buffer, start: number, end: number): boolean {
+  return isUtf8(bytes.subarray(start, end))
 }
 
 /** Whether a JavaScript string can be sent: no lone surrogate, no U+0000, at most 65,535 bytes. */

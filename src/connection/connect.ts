@@ -5,35 +5,42 @@
  * what that changed becomes durable, CONNACK goes out, and what waits in the session follows.
  */
 import { randomUUIDv7 } from "bun"
-import type { Connecting, Decision, ExchangeStep, Permission, Refusal } from "../broker/ports.ts"
+import type { Connecting, Decision, Exchange, ExchangeStep, Permission, Refusal } from "../broker/ports.ts"
 import {
   type Connect,
-  classify,
+  type ConnectFailure,
+  connectReturnCode,
   decodeAuth,
   decodeConnect,
+  describeReason,
   encodeAuth,
   encodeConnack,
-  NEVER_EXPIRES_SECONDS,
+  isConnackRefusal,
+  isDisconnectReason,
+  isPayloadText,
   type Properties,
   type ProtocolLevel,
   Reader,
   Reason,
-  Text,
 } from "../codec/index.ts"
 import type { Will } from "../session/index.ts"
 import { decide } from "./decide.ts"
 import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./receiving.ts"
+import {
+  connackProperties,
+  isAboveKeepAliveCeiling,
+  keepAliveSeconds,
+  sessionExpirySeconds,
+  startKeepAlive,
+} from "./terms.ts"
 
 const reader = new Reader()
 
 export function onConnect(link: Link, bytes: Buffer, body: number, end: number): void | Promise<void> {
   link.core.metrics.connectsReceived++
   const connect = decodeConnect(reader.reset(bytes, body, end))
-  if ("reason" in connect) {
-    if (connect.level === undefined) return closeUnanswered(link, connect.reason)
-    return refuse(link, connect.level, connect)
-  }
+  if ("reason" in connect) return onUnreadableConnect(link, connect)
   link.level = connect.level
   link.connect = connect
   link.wantsProblemInformation = connect.properties.requestProblemInformation ?? true
@@ -58,39 +65,47 @@ export function onConnect(link: Link, bytes: Buffer, body: number, end: number):
 /** AUTH: the client's next step of an enhanced authentication, or the first of another one. */
 export function onAuth(link: Link, bytes: Buffer, body: number, end: number): void | Promise<void> {
   const auth = decodeAuth(reader.reset(bytes, body, end))
-  if (typeof auth === "number") return fail(link, auth)
+  if (typeof auth === "number") return fail(link, { reason: auth })
   const { reason, properties } = auth
   if (link.authenticationMethod === undefined || properties.authenticationMethod !== link.authenticationMethod) {
-    return fail(link, Reason.ProtocolError) // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
+    return fail(link, { reason: Reason.ProtocolError }) // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
   }
   if (reason === Reason.ReAuthenticate && link.state === "open" && !link.isReauthenticating) {
-    link.exchange = link.serving.auth?.exchange?.(link.connecting!, link.authenticationMethod)
+    link.exchange = beginExchange(link, link.authenticationMethod)
     link.isReauthenticating = true
   } else if (reason !== Reason.ContinueAuthentication || link.exchange === undefined) {
-    return fail(link, Reason.ProtocolError)
+    return fail(link, { reason: Reason.ProtocolError })
   }
   return step(link, properties.authenticationData)
 }
 
-/** Refuses in the client's own words and closes. */
+/** Refuses in the client's own words, where it has any, and closes. */
 export function refuse(link: Link, level: ProtocolLevel, { reason, reasonString, serverReference }: Refusal): void {
+  const known = isConnackRefusal(reason) ? reason : Reason.UnspecifiedError // [MQTT-3.2.2-8]
   link.core.metrics.connectsRefused++
   link.core.logger.info(
-    `refused ${link.name} (${link.transport.remoteAddress}) on ${link.serving.id}: 0x${reason.toString(16)}${reasonString ? ` ${reasonString}` : ""}`,
+    `refused ${link.name} (${link.transport.remoteAddress}) on ${link.serving.id}: ${describeReason(known)}${reasonString ? `: ${reasonString}` : ""}`,
   )
-  const properties: Properties = { ...link.problem(reasonString), ...(serverReference && { serverReference }) }
-  link.sendPacket(encodeConnack(writer, level, reason, false, properties)) // [MQTT-3.2.2-6]
-  link.close(true)
+  if (level === 5 || connectReturnCode(known) !== undefined) {
+    const properties: Properties = { ...link.problem(reasonString), ...(serverReference && { serverReference }) }
+    link.sendPacket(encodeConnack(writer, level, known, false, properties)) // [MQTT-3.2.2-6]
+  }
+  link.close(true) // [v3.1.1 MQTT-3.2.2-6]
 }
 
 /** A connection that is over its listener's or the broker's count. */
 export function refuseSurplus(link: Link, bytes: Buffer, body: number, end: number): void {
   const connect = decodeConnect(reader.reset(bytes, body, end))
-  refuse(link, connect.level ?? 4, { reason: Reason.ServerBusy, reasonString: "too many connections" })
+  if ("reason" in connect) onUnreadableConnect(link, connect)
+  else refuse(link, connect.level, { reason: Reason.ServerBusy, reasonString: "too many connections" })
 }
 
-/** Not MQTT, or none that we know how to answer: the connection just ends. [MQTT-3.1.4-1] */
-function closeUnanswered(link: Link, reason: Reason): void {
+/** Malformed, or not MQTT at all: then the connection just ends. [MQTT-3.1.4-1] [v3.1.1 MQTT-3.1.4-1] */
+function onUnreadableConnect(link: Link, { level, reason }: ConnectFailure): void {
+  if (level !== undefined) {
+    refuse(link, level, { reason })
+    return
+  }
   link.core.metrics.connectsRefused++
   link.core.logger.info(`closing ${link.transport.remoteAddress}: not an MQTT CONNECT (0x${reason.toString(16)})`)
   link.close(true)
@@ -118,20 +133,15 @@ function cannotServe(link: Link, connect: Connect): Refusal | undefined {
   if (will.retain && !limits.retainAvailable) {
     return { reason: Reason.RetainNotSupported, reasonString: "retained messages are switched off" } // [MQTT-3.2.2-13]
   }
-  if (link.core.router.topics.named(limits.mountPoint + will.topic) === undefined) {
+  if (link.topicNamed(will.topic) === undefined) {
     return { reason: Reason.TopicNameInvalid, reasonString: "not a topic name for a will" }
   }
   const { payload, properties } = will
   const mustBeText = link.core.validatePayloadFormat && properties.payloadFormatIndicator === true
-  if (mustBeText && classify(payload, 0, payload.length) === Text.Invalid) {
+  if (mustBeText && !isPayloadText(payload, 0, payload.length)) {
     return { reason: Reason.PayloadFormatInvalid, reasonString: "the will's payload is not UTF-8" }
   }
   return undefined
-}
-
-function isAboveKeepAliveCeiling(link: Link, seconds: number): boolean {
-  const ceiling = link.core.limits.maximumKeepAliveSeconds
-  return ceiling > 0 && (seconds === 0 || seconds > ceiling)
 }
 
 function authenticate(link: Link, connecting: Connecting, connect: Connect): void | Promise<void> {
@@ -147,13 +157,23 @@ function authenticate(link: Link, connecting: Connecting, connect: Connect): voi
       (decision) => (link.state === "waiting" ? conclude(link, decision) : undefined),
     )
   }
-  link.exchange = auth.exchange?.(connecting, method)
+  link.exchange = beginExchange(link, method)
   if (link.exchange === undefined) {
     return refuse(link, 5, { reason: Reason.BadAuthenticationMethod, reasonString: `no such method: ${method}` })
   }
   link.authenticationMethod = method
   link.state = "authenticating"
   return step(link, connect.properties.authenticationData)
+}
+
+/** The exchange of that method; undefined if there is none or it failed to begin. */
+function beginExchange(link: Link, method: string): Exchange | undefined {
+  try {
+    return link.serving.auth?.exchange?.(link.connecting!, method)
+  } catch (error) {
+    authFailed(link, error)
+    return undefined
+  }
 }
 
 function authFailed(link: Link, error: unknown): false {
@@ -164,7 +184,7 @@ function authFailed(link: Link, error: unknown): false {
 /** One step of an exchange, at the beginning of a connection or in its course. */
 function step(link: Link, data: Uint8Array | undefined): void | Promise<void> {
   const { exchange } = link
-  if (exchange === undefined) return fail(link, Reason.BadAuthenticationMethod)
+  if (exchange === undefined) return fail(link, { reason: Reason.BadAuthenticationMethod })
   return decide<ExchangeStep>(
     () => exchange.next(data),
     (error) => authFailed(link, error),
@@ -178,9 +198,7 @@ function step(link: Link, data: Uint8Array | undefined): void | Promise<void> {
 function onStep(link: Link, outcome: ExchangeStep): void | Promise<void> {
   const method = { authenticationMethod: link.authenticationMethod! } // [MQTT-4.12.0-5]
   if (typeof outcome === "object" && "challenge" in outcome) {
-    const properties = { ...method, authenticationData: outcome.challenge }
-    link.sendPacket(encodeAuth(writer, Reason.ContinueAuthentication, properties))
-    return undefined
+    return sendAuth(link, Reason.ContinueAuthentication, { ...method, authenticationData: outcome.challenge })
   }
   link.exchange = undefined
   const accepted = typeof outcome === "object" && "authenticated" in outcome ? outcome : undefined
@@ -192,9 +210,15 @@ function onStep(link: Link, outcome: ExchangeStep): void | Promise<void> {
   }
   link.isReauthenticating = false
   const refusal = accepted === undefined ? refusalOf(outcome as Decision) : undefined
-  if (refusal === undefined) link.sendPacket(encodeAuth(writer, Reason.Success, proof))
-  else link.disconnect(refusal.reason, refusal.reasonString) // [MQTT-4.12.0-4]
+  if (refusal === undefined) sendAuth(link, Reason.Success, proof)
+  else fail(link, refusal) // [MQTT-4.12.1-2]
   return undefined
+}
+
+function sendAuth(link: Link, reason: Reason, properties: Properties): void {
+  const packet = encodeAuth(writer, reason, properties)
+  if (packet.length <= link.maximumPacketBytes) link.sendPacket(packet)
+  else fail(link, { reason: Reason.PacketTooLarge })
 }
 
 function refusalOf(decision: Decision): Refusal | undefined {
@@ -212,10 +236,10 @@ function conclude(link: Link, decision: Decision, proof?: Properties): void | Pr
   const { username, protocolLevel, remoteAddress, listener } = link.connecting!
   link.connecting = { ...link.connecting!, clientId }
   const client = { clientId, username, protocolLevel, remoteAddress, listener }
-  const willTopic = connect.will && link.core.router.topics.named(serving.limits.mountPoint + connect.will.topic)!.name
+  const willTopic = connect.will && link.topicNamed(connect.will.topic)!
   if (willTopic === undefined) return admit(link, client, proof)
   return decide<Permission>(
-    () => !willTopic.startsWith("$SYS/") && (serving.auth?.authorize?.(client, "publish", willTopic) ?? true),
+    () => !willTopic.isSys && (serving.auth?.authorize?.(client, "publish", willTopic.name) ?? true),
     (error) => authFailed(link, error),
     (permission) => {
       if (link.state !== "waiting" && link.state !== "authenticating") return undefined
@@ -233,7 +257,13 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
     core.metrics.limitsHit.sessions++
     return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "too many sessions" })
   }
-  const expirySeconds = sessionExpiry(link, connect)
+  const expirySeconds = sessionExpirySeconds(link, connect)
+  const properties =
+    link.level === 5 ? { ...connackProperties(link, connect, clientId, expirySeconds), ...proof } : undefined
+  if (encodeConnack(writer, link.level, Reason.Success, false, properties).length > link.maximumPacketBytes) {
+    return refuse(link, link.level, { reason: Reason.PacketTooLarge }) // it could never be told that it is in
+  }
+  const before = core.changes.appended
   const { session, isPresent } = core.sessions.attach(clientId, connect.cleanStart, expirySeconds)
   core.metrics.clientsMaximum = Math.max(core.metrics.clientsMaximum, core.sessions.size)
   session.bind(link)
@@ -242,8 +272,6 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
   core.sessions.record(session)
   const greet = () => {
     if (session.outlet !== link) return
-    const properties =
-      link.level === 5 ? { ...connackProperties(link, connect, clientId, expirySeconds), ...proof } : undefined
     link.welcome(session, client)
     link.sendPacket(encodeConnack(writer, link.level, Reason.Success, isPresent, properties))
     core.logger.info(
@@ -252,19 +280,14 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
     startKeepAlive(link, keepAliveSeconds(link, connect))
     session.resume()
   }
-  if (!core.changes.isActive || session.isVolatile) return greet()
+  if (core.changes.appended === before) return greet()
   return core.changes.settled().then(greet)
-}
-
-function sessionExpiry(link: Link, { level, cleanStart, properties }: Connect): number {
-  const asked = level === 5 ? (properties.sessionExpirySeconds ?? 0) : cleanStart ? 0 : NEVER_EXPIRES_SECONDS
-  return Math.min(asked, link.core.limits.maximumSessionExpirySeconds)
 }
 
 function willOf(link: Link, { will }: Connect): Will | undefined {
   if (will === undefined) return undefined
   const { willDelaySeconds = 0, ...properties } = will.properties
-  const topic = link.core.router.topics.named(link.serving.limits.mountPoint + will.topic)!
+  const topic = link.topicNamed(will.topic)!
   return {
     topic,
     payload: will.payload,
@@ -275,53 +298,13 @@ function willOf(link: Link, { will }: Connect): Will | undefined {
   }
 }
 
-function keepAliveSeconds(link: Link, { keepAliveSeconds: asked }: Connect): number {
-  return isAboveKeepAliveCeiling(link, asked) ? link.core.limits.maximumKeepAliveSeconds : asked
-}
-
-/** What the client is told where it differs from what it would assume. [MQTT-3.2.2-9] to [MQTT-3.2.2-22] */
-function connackProperties(link: Link, connect: Connect, clientId: string, expirySeconds: number): Properties {
-  const { limits } = link.serving
-  const { maximumPacketBytes, receiveMaximum } = link.core.limits
-  const properties: Properties = { maximumPacketBytes }
-  if (receiveMaximum < 0xffff) properties.receiveMaximum = receiveMaximum
-  if (expirySeconds !== (connect.properties.sessionExpirySeconds ?? 0)) properties.sessionExpirySeconds = expirySeconds
-  if (limits.maximumQoS < 2) properties.maximumQoS = limits.maximumQoS
-  if (!limits.retainAvailable) properties.retainAvailable = false
-  if (connect.clientId === "") properties.assignedClientIdentifier = clientId // [MQTT-3.2.2-16]
-  if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum
-  if (!limits.wildcardSubscriptionAvailable) properties.wildcardSubscriptionAvailable = false
-  if (!limits.sharedSubscriptionAvailable) properties.sharedSubscriptionAvailable = false
-  const keepAlive = keepAliveSeconds(link, connect)
-  if (keepAlive !== connect.keepAliveSeconds) {
-    link.core.metrics.limitsHit["keep alive"]++
-    properties.serverKeepAliveSeconds = keepAlive // [MQTT-3.2.2-21]
+/** An authentication that cannot go on, before or after CONNACK. */
+function fail(link: Link, refusal: Refusal): void {
+  if (link.state !== "open") {
+    refuse(link, link.level, refusal)
+    return
   }
-  if (connect.properties.requestResponseInformation && limits.responseInformation !== "") {
-    properties.responseInformation = limits.responseInformation.replaceAll("%c", clientId)
-  }
-  return properties
-}
-
-/** A client that is silent for one and a half times its keep-alive is gone. [MQTT-3.1.2-22] */
-function startKeepAlive(link: Link, seconds: number): void {
-  link.deadline?.cancel()
-  if (seconds === 0) return
-  const allowedMs = seconds * 1500
-  const check = () => {
-    const silentMs = link.core.now() - link.lastReceivedAt
-    if (silentMs < allowedMs) {
-      link.deadline = link.core.timers.schedule(link.lastReceivedAt + allowedMs, check)
-      return
-    }
-    link.core.metrics.limitsHit["keep alive timeout"]++
-    link.disconnect(Reason.KeepAliveTimeout)
-  }
-  link.deadline = link.core.timers.schedule(link.core.now() + allowedMs, check)
-}
-
-/** A packet that cannot be served, before or after CONNACK. */
-function fail(link: Link, reason: Reason): void {
-  if (link.state === "open") link.disconnect(reason)
-  else refuse(link, link.level, { reason })
+  const { reason, reasonString, serverReference } = refusal
+  const known = isDisconnectReason(reason, "server") ? reason : Reason.NotAuthorized // [MQTT-3.14.2-1]
+  link.disconnect(known, reasonString, serverReference === undefined ? undefined : { serverReference })
 }

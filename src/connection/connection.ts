@@ -38,19 +38,21 @@ const PINGRESP = Buffer.from([PacketType.PINGRESP << 4, 0])
 /** How many connections over the limit are still told so. */
 const SURPLUS_TOLD = 1000
 
+/** A stranger may not make the broker gather more than a will of full size and what goes with it. */
+const LARGEST_CONNECT_BYTES = 262_144
+
 const reader = new Reader()
 
 export class Connection {
   readonly link: Link
   private readonly framer: Framer
-  private isBusy = false
   private isSurplus = false
 
   /** Takes over a socket that has just been accepted. */
   constructor(core: Core, transport: Transport, serving: Serving, pool: BlockPool) {
     const { limits, metrics, timers } = core
     this.link = new Link(core, transport, serving, pool)
-    this.framer = new Framer(limits.maximumPacketBytes)
+    this.framer = new Framer(Math.min(limits.maximumPacketBytes, LARGEST_CONNECT_BYTES))
     core.peers.add(this.link)
     metrics.socketsOpened++
     metrics.connections++
@@ -62,7 +64,7 @@ export class Connection {
     if (surplus > 0) {
       this.isSurplus = true
       metrics.limitsHit[metrics.connections > limits.maximumConnections ? "connections" : "listener connections"]++
-      if (surplus > SURPLUS_TOLD) transport.destroy()
+      if (surplus > SURPLUS_TOLD) queueMicrotask(() => transport.destroy()) // its listener has to know it first
     }
     this.link.deadline = timers.schedule(core.now() + limits.connectTimeoutSeconds * 1000, () =>
       this.onConnectTimeout(),
@@ -75,9 +77,8 @@ export class Connection {
     const { core } = link
     if (link.state === "closing" || link.state === "closed") return
     core.metrics.bytesReceived += chunk.length
-    link.lastReceivedAt = core.now()
     framer.push(chunk)
-    if (!this.isBusy) this.run()
+    if (!link.isBusy) this.run()
   }
 
   /** The socket takes bytes again. */
@@ -99,37 +100,61 @@ export class Connection {
   private run(): void {
     const { framer, link } = this
     const { turn, metrics } = link.core
+    const now = link.core.now()
     turn.begin()
-    while (framer.next()) {
-      metrics.packetsReceived++
-      const pending = this.handle()
-      if (pending !== undefined) {
-        this.waitFor(pending)
-        break
+    try {
+      while (framer.next()) {
+        metrics.packetsReceived++
+        link.lastReceivedAt = now
+        const pending = this.handle()
+        if (pending !== undefined) {
+          this.waitFor(pending)
+          break
+        }
+        if (link.state === "closing" || link.state === "closed") break
       }
-      if (link.state === "closing" || link.state === "closed") break
+      if (framer.reason !== Reason.Success) this.onUnreadable(framer.reason)
+      if (link.state === "open" && !link.isBusy) this.restrain()
+    } catch (error) {
+      this.onBug(error)
     }
-    if (framer.reason !== Reason.Success) this.onUnreadable(framer.reason)
     turn.end()
-    if (!this.isBusy) framer.release()
+    if (!link.isBusy) framer.release()
+  }
+
+  /** A client that outruns the store waits for it; one that asks and asks and does not read the answers is let go. */
+  private restrain(): void {
+    const { link } = this
+    const { receiveMaximum, maximumBacklogBytes, maximumPacketBytes } = link.core.limits
+    // Messages stop at the backlog's bound, give or take one: what is beyond it are answers.
+    if (link.backlogBytes > 2 * maximumBacklogBytes + maximumPacketBytes) {
+      link.disconnect(Reason.QuotaExceeded, "answers are not read")
+    } else if (link.heldAckCount > 2 * receiveMaximum) this.waitFor(link.acknowledged())
   }
 
   /** Reads nothing more until the answer is there; then goes on with what has come. */
   private waitFor(pending: Promise<void>): void {
     const { link } = this
-    this.isBusy = true
+    link.isBusy = true
     link.transport.pause()
     const goOn = () => {
-      this.isBusy = false
+      link.isBusy = false
+      link.lastReceivedAt = link.core.now()
       if (link.state === "closed") return
       link.transport.resume()
       if (link.state !== "closing") this.run()
     }
     pending.then(goOn, (error) => {
-      link.core.logger.error(`closing ${link.name}: ${error instanceof Error ? error.stack : error}`)
-      link.disconnect(Reason.UnspecifiedError)
+      this.onBug(error)
       goOn()
     })
+  }
+
+  /** Ours, not the peer's: this connection ends, and nobody else notices. [v3.1.1 MQTT-4.8.0-2] */
+  private onBug(error: unknown): void {
+    const { link } = this
+    link.core.logger.error(`closing ${link.name}: ${error instanceof Error ? error.stack : error}`)
+    link.disconnect(Reason.UnspecifiedError)
   }
 
   private handle(): void | Promise<void> {
@@ -139,7 +164,8 @@ export class Connection {
     const type = (first >> 4) as PacketType
     if ((accepts[link.state] & (1 << type)) === 0) return this.onUnexpected(type)
     if (type === PUBLISH) return onPublish(link, bytes, start, body, end)
-    if ((first & 0x0f) !== flagsOf(type)) return this.onUnreadable(Reason.MalformedPacket)
+    const flags = link.level === 3 ? first & 0x07 : first & 0x0f // MQTT 3.1 has DUP in more packets than PUBLISH
+    if (flags !== flagsOf(type)) return this.onUnreadable(Reason.MalformedPacket)
     switch (type) {
       case PUBACK:
         return onPuback(link, bytes, body, end)
@@ -157,6 +183,7 @@ export class Connection {
         if (end !== body) return this.onUnreadable(Reason.MalformedPacket)
         return link.sendPacket(PINGRESP) // [MQTT-3.12.4-1]
       case CONNECT:
+        this.framer.maximumPacketBytes = link.core.limits.maximumPacketBytes
         return this.isSurplus ? refuseSurplus(link, bytes, body, end) : onConnect(link, bytes, body, end)
       case AUTH:
         return link.level === 5 ? onAuth(link, bytes, body, end) : this.onUnexpected(type)
@@ -177,7 +204,7 @@ export class Connection {
     const expiry = packet.properties.sessionExpirySeconds
     const { session } = link
     if (expiry !== undefined && session !== undefined) {
-      if (session.expirySeconds === 0 && expiry !== 0) {
+      if (expiry !== 0 && !link.askedToOutlive) {
         link.disconnect(Reason.ProtocolError, "the session expiry was 0 at CONNECT") // [MQTT-3.14.2-2]
         return
       }

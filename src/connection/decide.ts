@@ -3,16 +3,21 @@
  * question that throws has been answered by `failed`.
  */
 export function decide<A>(
-  ask: () => A | Promise<A>,
+  ask: () => A | PromiseLike<A>,
   failed: (error: unknown) => A,
   next: (answer: A) => void | Promise<void>,
 ): void | Promise<void> {
-  let answer: A | Promise<A>
+  let answer: A | PromiseLike<A>
   try {
     answer = ask()
   } catch (error) {
     answer = failed(error)
   }
-  if (!(answer instanceof Promise)) return next(answer)
-  return answer.catch(failed).then(next)
+  if (!isPromise(answer)) return next(answer)
+  return Promise.resolve(answer).catch(failed).then(next)
+}
+
+/** Whether an answer is still to come: a promise of anybody's making. */
+export function isPromise<A>(answer: A | PromiseLike<A>): answer is PromiseLike<A> {
+  return typeof answer === "object" && answer !== null && "then" in answer
 }

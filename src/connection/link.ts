@@ -26,6 +26,7 @@ import {
   Writer,
   writePublish,
 } from "../codec/index.ts"
+import type { Topic } from "../router/index.ts"
 import { type Message, newOutgoingPublish, type Outlet, packetIdAt, type Session } from "../session/index.ts"
 import { IncomingAliases, OutgoingAliases } from "./aliases.ts"
 import { type BlockPool, Outbox } from "./outbox.ts"
@@ -43,6 +44,8 @@ export type LinkState = "waiting" | "authenticating" | "open" | "closing" | "clo
 interface HeldAck {
   readonly after: number
   readonly packet: Buffer
+  /** Whether a message of the client's is done with it. */
+  readonly endsPublish: boolean
 }
 
 export class Link implements Outlet, Peer, Waiting {
@@ -59,8 +62,12 @@ export class Link implements Outlet, Peer, Waiting {
   receiveMaximum = 0xffff
   maximumPacketBytes = LARGEST_PACKET_BYTES
   wantsProblemInformation = true
+  /** Whether its CONNECT asked for a session that outlives the connection. [MQTT-3.14.2-2] */
+  askedToOutlive = false
   incomingAliases: IncomingAliases | undefined
   outgoingAliases: OutgoingAliases | undefined
+  /** Somebody's answer is awaited, and nothing is read until it is there. */
+  isBusy = false
   /** When the last packet came. */
   lastReceivedAt: number
   deadline: Timer | undefined
@@ -73,8 +80,14 @@ export class Link implements Outlet, Peer, Waiting {
   readonly serving: Serving
   /** Decisions on what the client may receive, where its auth makes any. */
   receiving: Receiving | undefined
+  /**
+   * Messages of QoS 1 and 2 that the client has sent on this connection and that are not acknowledged to the end: what
+   * it counts itself, so that a flow of an earlier connection is none of them. [MQTT-3.3.4-7] MQTT 5 §4.9
+   */
+  unacknowledged = 0
   private heldAcks: HeldAck[] = []
   private isWaiting = false
+  private onAcknowledged: (() => void) | undefined
 
   constructor(core: Core, transport: Transport, serving: Serving, pool: BlockPool) {
     this.core = core
@@ -101,13 +114,16 @@ export class Link implements Outlet, Peer, Waiting {
     return this.outbox.isWritable && this.state === "open"
   }
 
-  /** Messages of QoS 1 and 2 that the client has sent and that are not acknowledged to the end. [MQTT-3.3.4-7] */
-  get unacknowledged(): number {
-    return this.heldAcks.length + this.session!.receivedIds.size
-  }
-
   get heldAckCount(): number {
     return this.heldAcks.length
+  }
+
+  /** The topic that the client calls `name`: behind its mount point, save for `$SYS`, which is the broker's alone. */
+  topicNamed(name: string): Topic | undefined {
+    const { topics } = this.core.router
+    const { mountPoint } = this.serving.limits
+    if (mountPoint === "" || name === "" || name === "$SYS" || name.startsWith("$SYS/")) return topics.named(name)
+    return topics.named(mountPoint + name)
   }
 
   /** The client has been let in: what it may receive is asked of its auth, if that has an opinion. */
@@ -120,6 +136,9 @@ export class Link implements Outlet, Peer, Waiting {
     const aliases = Math.min(this.connect!.properties.topicAliasMaximum ?? 0, outgoingTopicAliasMaximum)
     this.incomingAliases = this.level === 5 ? new IncomingAliases(topicAliasMaximum) : undefined
     this.outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : undefined
+    this.askedToOutlive = (this.connect!.properties.sessionExpirySeconds ?? 0) > 0
+    this.connect = undefined
+    this.connecting = { ...this.connecting!, password: undefined } // nothing secret is kept
   }
 
   publish(
@@ -173,6 +192,7 @@ export class Link implements Outlet, Peer, Waiting {
   /** Sends an acknowledgement, in its order, as soon as the journal has got to `after`. */
   acknowledge(type: AckType, packetId: number, reason: Reason, after: number, explanation?: string): void {
     if (this.heldAcks.length === 0 && this.core.changes.durable >= after) {
+      if (this.unacknowledged > 0 && endsPublish(type, reason)) this.unacknowledged--
       if (reason === Reason.Success || this.level !== 5) {
         this.outbox.pushAck((type << 4) | (type === PacketType.PUBREL ? 2 : 0), packetId)
         this.core.metrics.packetsSent++
@@ -180,14 +200,15 @@ export class Link implements Outlet, Peer, Waiting {
       return
     }
     const packet = encodeAck(writer, type, this.level, packetId, reason, this.problem(explanation))
-    this.hold(packet, after)
+    this.hold(packet, after, endsPublish(type, reason))
   }
 
   /** Sends a SUBACK or UNSUBACK, in its order, as soon as everything recorded so far is durable. */
   acknowledgeWith(packet: Buffer): void {
     const { appended, durable } = this.core.changes
-    if (this.heldAcks.length === 0 && durable >= appended) this.sendPacket(packet)
-    else this.hold(packet, appended)
+    const after = this.session!.isVolatile ? 0 : appended
+    if (this.heldAcks.length === 0 && durable >= after) this.sendPacket(packet)
+    else this.hold(packet, after, false)
   }
 
   /** Sends a packet that is not an acknowledgement of anything. */
@@ -207,13 +228,23 @@ export class Link implements Outlet, Peer, Waiting {
     const { durable } = this.core.changes
     let released = 0
     while (released < this.heldAcks.length && this.heldAcks[released]!.after <= durable) {
-      this.sendPacket(this.heldAcks[released]!.packet)
+      const { packet, endsPublish } = this.heldAcks[released]!
+      if (this.unacknowledged > 0 && endsPublish) this.unacknowledged--
+      this.sendPacket(packet)
       released++
     }
     this.heldAcks.splice(0, released)
     this.isWaiting = false
     if (this.state === "open") this.session?.pump()
     if (this.heldAcks.length > 0) this.waitForDurable()
+    else this.onAcknowledged?.()
+  }
+
+  /** Resolves when no acknowledgement waits for the journal any more, or the connection has ended. */
+  acknowledged(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onAcknowledged = resolve
+    })
   }
 
   /** Asks to be called when the journal moves. */
@@ -247,7 +278,11 @@ export class Link implements Outlet, Peer, Waiting {
     this.leave("closing", isWillDue)
     this.outbox.flush()
     if (this.outbox.isEmpty) this.transport.end()
-    this.deadline = this.core.timers.schedule(this.core.now() + LINGER_MS, () => this.transport.destroy())
+    this.deadline = this.core.timers.schedule(this.core.now() + LINGER_MS, () => this.destroy())
+  }
+
+  destroy(): void {
+    this.transport.destroy()
   }
 
   /** The socket has gone. */
@@ -273,11 +308,12 @@ export class Link implements Outlet, Peer, Waiting {
     this.state = state
     this.deadline?.cancel()
     this.heldAcks = []
+    this.onAcknowledged?.()
     if (this.session !== undefined) this.core.sessions.detach(this.session, this, isWillDue)
   }
 
-  private hold(packet: Buffer, after: number): void {
-    this.heldAcks.push({ after, packet: Buffer.from(packet) })
+  private hold(packet: Buffer, after: number, endsPublish: boolean): void {
+    this.heldAcks.push({ after, packet: Buffer.from(packet), endsPublish })
     this.waitForDurable()
   }
 
@@ -297,7 +333,7 @@ export class Link implements Outlet, Peer, Waiting {
   ): boolean {
     const { mountPoint } = this.serving.limits
     const { topic } = message
-    if (mountPoint !== "" && !topic.name.startsWith(mountPoint)) {
+    if (mountPoint !== "" && (!topic.name.startsWith(mountPoint) || topic.name === mountPoint)) {
       this.core.dropped("outside mount point", this.name, message)
       return false
     }
@@ -313,13 +349,22 @@ export class Link implements Outlet, Peer, Waiting {
     outgoing.messageExpirySeconds = message.remainingSeconds(this.core.now())
     outgoing.subscriptionIdentifiers = identifiers
     message.fill(outgoing)
-    const bytes = outgoingPublishBytes(outgoing)
+    let bytes = outgoingPublishBytes(outgoing)
+    if (bytes > this.maximumPacketBytes && alias < 0) {
+      outgoing.topicAlias = 0 // setting an alias costs three bytes that the packet may not have
+      bytes = outgoingPublishBytes(outgoing)
+    }
     if (bytes > this.maximumPacketBytes) return this.tooLarge(message)
     const at = this.outbox.reserve(bytes)
     writePublish(outgoing, this.outbox.block!, at)
-    if (alias < 0) this.outgoingAliases!.confirm(topic.name, -alias)
+    if (alias < 0 && outgoing.topicAlias > 0) this.outgoingAliases!.confirm(topic.name, -alias)
     return true
   }
+}
+
+/** Whether an acknowledgement is the last for a message: PUBACK, PUBCOMP, or a PUBREC that refuses it. */
+function endsPublish(type: AckType, reason: Reason): boolean {
+  return type === PacketType.PUBACK || type === PacketType.PUBCOMP || (type === PacketType.PUBREC && reason >= 0x80)
 }
 
 const outgoing = newOutgoingPublish()

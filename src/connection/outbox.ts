@@ -44,8 +44,11 @@ export class Outbox implements Flushable {
   private length = 0
   /** The only packet of the turn so far, where it came from. */
   private single: Buffer | undefined
+  /** What the socket has not taken, in few large pieces: the first is written up to `head`, the last filled up to `tail`. */
   private unwritten: Buffer[] = []
   private unwrittenBytes = 0
+  private head = 0
+  private tail = 0
   private isMarked = false
   private isClosed = false
   private readonly transport: Transport
@@ -67,8 +70,9 @@ export class Outbox implements Flushable {
     return this.unwrittenBytes + this.length
   }
 
+  /** What has only gathered in this turn is no backlog: the socket has not been asked. */
   get isWritable(): boolean {
-    return this.unwrittenBytes + this.length < this.maximumBacklogBytes
+    return this.unwrittenBytes === 0 || this.unwrittenBytes + this.length < this.maximumBacklogBytes
   }
 
   get isEmpty(): boolean {
@@ -149,15 +153,16 @@ export class Outbox implements Flushable {
 
   /** The socket takes bytes again; true when nothing is left. */
   drain(): boolean {
-    while (this.unwritten.length > 0) {
+    while (this.unwrittenBytes > 0) {
       const bytes = this.unwritten[0]!
-      const written = this.write(bytes, 0, bytes.length)
+      const end = this.unwritten.length === 1 ? this.tail : bytes.length
+      const written = this.write(bytes, this.head, end)
+      if (this.isClosed) return false
       this.unwrittenBytes -= written
-      if (written < bytes.length) {
-        this.unwritten[0] = bytes.subarray(written)
-        return false
-      }
+      this.head += written
+      if (this.head < end) return false
       this.unwritten.shift()
+      this.head = 0
     }
     this.flush()
     return this.unwrittenBytes === 0
@@ -208,15 +213,24 @@ export class Outbox implements Flushable {
     this.block = undefined
     this.length = 0
     const written = this.unwrittenBytes > 0 || this.isClosed ? 0 : this.write(block!, 0, length)
-    if (written < length && !this.isClosed) this.keep(block!, written, length)
+    if (written < length) this.keep(block!, written, length)
     this.pool.give(block!)
   }
 
   private keep(bytes: Buffer, start: number, end: number): void {
-    const rest = Buffer.allocUnsafeSlow(end - start)
-    bytes.copy(rest, 0, start, end)
-    this.unwritten.push(rest)
-    this.unwrittenBytes += rest.length
+    if (this.isClosed) return
+    this.unwrittenBytes += end - start
+    let at = start
+    const last = this.unwritten.at(-1)
+    if (last !== undefined) {
+      const taken = bytes.copy(last, this.tail, at, end)
+      this.tail += taken
+      at += taken
+    }
+    if (at === end) return
+    const piece = Buffer.allocUnsafeSlow(Math.max(end - at, last === undefined ? SMALL_BLOCK_BYTES : LARGE_BLOCK_BYTES))
+    this.tail = bytes.copy(piece, 0, at, end)
+    this.unwritten.push(piece)
   }
 
   private discard(): void {
@@ -226,5 +240,6 @@ export class Outbox implements Flushable {
     this.length = 0
     this.unwritten = []
     this.unwrittenBytes = 0
+    this.head = 0
   }
 }

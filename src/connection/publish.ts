@@ -5,10 +5,23 @@
  * reads where the fields are, finds the topic by its bytes, and routes.
  */
 import type { Permission } from "../broker/ports.ts"
-import { Ack, type AckType, classify, PacketType, Publish, type QoS, Reader, Reason, Text } from "../codec/index.ts"
+import {
+  Ack,
+  type AckType,
+  classify,
+  decodeText,
+  isPayloadText,
+  isPublishRefusal,
+  PacketType,
+  Publish,
+  type QoS,
+  Reader,
+  Reason,
+  Text,
+} from "../codec/index.ts"
 import type { Topic } from "../router/index.ts"
 import { Message } from "../session/index.ts"
-import { decide } from "./decide.ts"
+import { decide, isPromise } from "./decide.ts"
 import type { Link } from "./link.ts"
 import { isPermitted } from "./receiving.ts"
 
@@ -32,11 +45,7 @@ export function onPublish(link: Link, bytes: Buffer, start: number, body: number
   if (packet.retain && !retainAvailable) return link.disconnect(Reason.RetainNotSupported) // [MQTT-3.2.2-14]
   if (qos > 0 && !hasRoom(link, qos, packetId)) return undefined
   incoming.from(packet, topic, link.lastReceivedAt)
-  if (
-    packet.payloadIsText &&
-    core.validatePayloadFormat &&
-    classify(bytes, packet.payloadStart, end) === Text.Invalid
-  ) {
+  if (packet.payloadIsText && core.validatePayloadFormat && !isPayloadText(bytes, packet.payloadStart, end)) {
     return reject(link, qos, packetId, Reason.PayloadFormatInvalid)
   }
   if (topic.isSys) return reject(link, qos, packetId, Reason.NotAuthorized)
@@ -103,9 +112,7 @@ function topicOf(link: Link): Topic | undefined {
   const topic =
     mountPoint === ""
       ? topics.find(packet.bytes, topicStart, topicEnd)
-      : topicEnd > topicStart
-        ? topics.named(mountPoint + packet.bytes.utf8Slice(topicStart, topicEnd))
-        : undefined
+      : link.topicNamed(decodeText(packet.bytes, topicStart, topicEnd) ?? "")
   if (topic === undefined) link.disconnect(whyNoTopic())
   else if (topicAlias !== 0) link.incomingAliases!.set(topicAlias, topic)
   return topic
@@ -124,7 +131,7 @@ function hasRoom(link: Link, qos: QoS, packetId: number): boolean {
     link.acknowledge(PacketType.PUBREC, packetId, Reason.Success, session.isVolatile ? 0 : link.core.changes.appended)
     return false // it has been routed once [MQTT-4.3.3-10]
   }
-  if (link.level !== 5 || link.unacknowledged < link.core.limits.receiveMaximum) return true
+  if (link.level !== 5 || link.unacknowledged++ < link.core.limits.receiveMaximum) return true
   link.core.metrics.limitsHit["receive maximum"]++
   link.disconnect(Reason.ReceiveMaximumExceeded) // [MQTT-3.3.4-8]
   return false
@@ -156,15 +163,15 @@ function routeLater(link: Link): Promise<void> {
 
 function authorize(link: Link, message: Message, qos: QoS, packetId: number): void | Promise<void> {
   const { auth } = link.serving
-  if (auth!.authorize === undefined) return route(link, message, qos, packetId)
+  if (auth!.authorize === undefined) return routeIf(link, true, message, qos, packetId)
   const client = link.client!
-  let permission: Permission | Promise<Permission>
+  let permission: Permission | PromiseLike<Permission>
   try {
     permission = auth!.authorize(client, "publish", message.topic.name)
   } catch (error) {
     permission = authFailed(link, error)
   }
-  if (!(permission instanceof Promise)) return routeIf(link, permission, message, qos, packetId)
+  if (!isPromise(permission)) return routeIf(link, permission, message, qos, packetId)
   const kept = message.keep()
   return decide<Permission>(
     () => permission,
@@ -179,11 +186,39 @@ function authFailed(link: Link, error: unknown): false {
 }
 
 function routeIf(link: Link, permission: Permission, message: Message, qos: QoS, packetId: number): void {
-  if (isPermitted(permission)) route(link, message, qos, packetId)
-  else {
+  if (isPermitted(permission)) {
+    if (message === incoming) route(link, message, qos, packetId)
+    else routeAged(link, message, qos, packetId)
+  } else {
     link.core.dropped("not authorized", link.name, message)
-    reject(link, qos, packetId, typeof permission === "number" ? permission : Reason.NotAuthorized)
+    const isKnown = typeof permission === "number" && isPublishRefusal(permission) // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
+    reject(link, qos, packetId, isKnown ? permission : Reason.NotAuthorized)
   }
+}
+
+/** A message that has waited is older; one that has expired meanwhile is taken, but goes to nobody. [MQTT-3.3.2-5] */
+function routeAged(link: Link, message: Message, qos: QoS, packetId: number): void {
+  const { core } = link
+  const now = core.now()
+  message.age(now)
+  if (!message.isExpired(now)) {
+    route(link, message, qos, packetId)
+    return
+  }
+  core.dropped("message expired", link.name, message)
+  if (qos === 0) return
+  const after = qos === 2 && noteReceived(link, packetId) ? core.changes.appended : 0
+  link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, Reason.Success, after)
+}
+
+/** Remembers a message of QoS 2 until its PUBREL; true if that has to become durable. [MQTT-4.3.3-10] */
+function noteReceived(link: Link, packetId: number): boolean {
+  const session = link.session!
+  const { changes } = link.core
+  session.receivedIds.add(packetId)
+  if (!changes.isActive || session.isVolatile) return false
+  changes.append({ kind: "received", clientId: session.clientId, packetId })
+  return true
 }
 
 /** The broker takes the message: from here on it is not lost. */
@@ -202,12 +237,7 @@ function route(link: Link, message: Message, qos: QoS, packetId: number): void {
   }
   const { changes } = core
   const before = changes.appended
-  if (qos === 2) {
-    session.receivedIds.add(packetId)
-    if (changes.isActive && !session.isVolatile) {
-      changes.append({ kind: "received", clientId: session.clientId, packetId })
-    }
-  }
+  if (qos === 2) noteReceived(link, packetId)
   const reason = core.publish(message, session)
   const after = changes.appended > before ? changes.appended : 0
   link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, reason, after)

@@ -7,6 +7,7 @@
 import type { Auth, Client, Permission } from "../broker/ports.ts"
 import { type QoS, Reason } from "../codec/index.ts"
 import type { Message } from "../session/index.ts"
+import { isPromise } from "./decide.ts"
 
 /** A PUBLISH on its way to one client. */
 export interface HeldPublish {
@@ -27,6 +28,7 @@ export interface ReceivingLink {
   }
   readonly session: { acknowledge(packetId: number, qos: QoS): Reason } | undefined
   readonly name: string
+  readonly state: string
   transmit(
     message: Message,
     qos: QoS,
@@ -80,7 +82,8 @@ export class Receiving {
     }
     try {
       const permission = this.auth.authorize!(this.client, "receive", topicName)
-      return permission instanceof Promise ? permission.then(isPermitted, failed) : isPermitted(permission)
+      if (!isPromise(permission)) return isPermitted(permission)
+      return Promise.resolve(permission).then(isPermitted, failed)
     } catch (error) {
       return failed(error)
     }
@@ -103,6 +106,7 @@ export class Receiving {
   }
 
   private sendDecided(): void {
+    if (this.link.state !== "open") return // what it had in flight is its session's
     while (this.held.length > 0 && this.held[0]!.allowed !== undefined) {
       const { message, qos, retain, identifiers, packetId, dup, allowed } = this.held.shift()!
       this.heldBytes -= message.sizeBytes

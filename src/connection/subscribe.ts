@@ -11,7 +11,7 @@ import {
   type SubscribeRequest,
 } from "../codec/index.ts"
 import type { TopicFilter } from "../router/index.ts"
-import { decide } from "./decide.ts"
+import { decide, isPromise } from "./decide.ts"
 import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./receiving.ts"
 
@@ -30,14 +30,14 @@ export function onSubscribe(link: Link, bytes: Buffer, body: number, end: number
 function decideAll(link: Link, packet: Subscribe, reasons: Reason[]): void | Promise<void> {
   while (reasons.length < packet.requests.length) {
     const request = packet.requests[reasons.length]!
-    const filter = link.core.parseFilter(mounted(link, request.topicFilter))
+    const filter = filterOf(link, request.topicFilter)
     const refusal = filter === undefined ? Reason.TopicFilterInvalid : cannotSubscribe(link, filter)
     if (refusal !== undefined) {
       reasons.push(refusal)
       continue
     }
     const pending = permission(link, filter!)
-    if (!(pending instanceof Promise)) {
+    if (!isPromise(pending)) {
       reasons.push(reasonOf(link, pending, request))
       continue
     }
@@ -61,7 +61,7 @@ function subscribe(link: Link, packet: Subscribe, reasons: Reason[]): void {
   const toReplay: string[] = []
   packet.requests.forEach((request, index) => {
     if (reasons[index]! > 2) return
-    const filter = core.parseFilter(mounted(link, request.topicFilter))!
+    const filter = filterOf(link, request.topicFilter)!
     const isKnown = session.subscriptions.has(filter.text)
     if (!isKnown && session.subscriptions.size >= core.limits.maximumSubscriptionsPerClient) {
       core.metrics.limitsHit.subscriptions++
@@ -73,7 +73,9 @@ function subscribe(link: Link, packet: Subscribe, reasons: Reason[]): void {
     const wantsRetained = request.retainHandling === 0 || (request.retainHandling === 1 && !isKnown)
     if (wantsRetained && filter.shareName === undefined) toReplay.push(filter.text) // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]
   })
-  link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, reasons))
+  // MQTT 3.1 §3.8: a client of that version cannot be told of a refusal, it gets a positive answer.
+  const answers = link.level === 3 ? reasons.map((reason) => (reason > 2 ? Reason.Success : reason)) : reasons
+  link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, answers))
   for (const text of toReplay) core.replayRetained(session, text)
   if (packet.requests.some(({ topicFilter }) => topicFilter.startsWith("$share/"))) session.pump()
 }
@@ -85,7 +87,7 @@ export function onUnsubscribe(link: Link, bytes: Buffer, body: number, end: numb
     return
   }
   const reasons = packet.topicFilters.map((text) => {
-    const filter = link.core.parseFilter(mounted(link, text))
+    const filter = filterOf(link, text)
     if (filter === undefined) return Reason.TopicFilterInvalid
     return link.core.unsubscribe(link.session!, filter.text) ? Reason.Success : Reason.NoSubscriptionExisted
   })
@@ -100,7 +102,7 @@ function cannotSubscribe(link: Link, filter: TopicFilter): Reason | undefined {
   return undefined
 }
 
-function permission(link: Link, filter: TopicFilter): Permission | Promise<Permission> {
+function permission(link: Link, filter: TopicFilter): Permission | PromiseLike<Permission> {
   try {
     return link.serving.auth!.authorize?.(link.client!, "subscribe", filter.pattern) ?? true
   } catch (error) {
@@ -115,15 +117,34 @@ function authFailed(link: Link, error: unknown): false {
 
 /** The QoS that is granted, or why none is. [MQTT-3.9.3-2] */
 function reasonOf(link: Link, answer: Permission, request: SubscribeRequest): Reason {
-  if (!isPermitted(answer)) return typeof answer === "number" ? answer : Reason.NotAuthorized
+  if (!isPermitted(answer)) return typeof answer === "number" && mayRefuse(answer) ? answer : Reason.NotAuthorized
   const { maximumQoS } = link.serving.limits
   return request.qos < maximumQoS ? request.qos : maximumQoS
 }
 
-/** The filter with the listener's mount point in front of its topics. */
-function mounted(link: Link, topicFilter: string): string {
+/** Whether a SUBACK may refuse with it. MQTT 5 table 3-8 */
+function mayRefuse(reason: Reason): boolean {
+  switch (reason) {
+    case Reason.UnspecifiedError:
+    case Reason.ImplementationSpecificError:
+    case Reason.NotAuthorized:
+    case Reason.TopicFilterInvalid:
+    case Reason.PacketIdentifierInUse:
+    case Reason.QuotaExceeded:
+    case Reason.SharedSubscriptionsNotSupported:
+    case Reason.SubscriptionIdentifiersNotSupported:
+    case Reason.WildcardSubscriptionsNotSupported:
+      return true
+    default:
+      return false
+  }
+}
+
+/** The filter with the listener's mount point in front of its topics; undefined if it is not a valid one. */
+function filterOf(link: Link, text: string): TopicFilter | undefined {
   const { mountPoint } = link.serving.limits
-  if (mountPoint === "" || topicFilter === "") return topicFilter
-  const share = topicFilter.match(/^\$share\/[^/]*\//)?.[0] ?? ""
-  return share + mountPoint + topicFilter.slice(share.length)
+  const filter = link.core.parseFilter(text)
+  if (filter === undefined || mountPoint === "") return filter
+  const share = text.slice(0, text.length - filter.pattern.length)
+  return link.core.parseFilter(share + mountPoint + filter.pattern)
 }

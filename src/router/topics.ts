@@ -30,7 +30,7 @@ export class Topic {
     this.name = name
     this.bytes = bytes
     this.hash = hash
-    this.isSys = name.startsWith("$SYS/")
+    this.isSys = name === "$SYS" || name.startsWith("$SYS/")
   }
 }
 

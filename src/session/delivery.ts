@@ -3,7 +3,10 @@ import type { Message } from "./message.ts"
 
 /** Where a delivery goes back to when its session ends before it is done: the queue of its share group. */
 export interface ReturnAddress {
+  /** Takes one back, before all that wait: the last one first. */
   giveBack(delivery: Delivery): void
+  /** Lets those take who can. */
+  offer(): void
 }
 
 /** One message on its way to one session at QoS 1 or 2: waiting in the queue, or in flight. */

@@ -176,6 +176,11 @@ export class Message {
     return form
   }
 
+  /** What it waited before it could be routed is no part of its life any more. [MQTT-3.3.2-6] */
+  age(now: number): void {
+    this.expirySeconds = this.remainingSeconds(now)
+  }
+
   /** Everybody has got the message: the encoded forms go. */
   endRouting(): void {
     this.isRouting = false

@@ -87,8 +87,15 @@ export class Session {
 
   /** Sends the retained messages of these topics, as fast as the client takes them and after what is queued. */
   replay(subscription: Subscription<Session>, topicNames: string[]): void {
+    this.endReplay(subscription.filter.text) // what is left of the last one comes with this one
     this.replays.push({ subscription, topicNames: topicNames.reverse() })
     this.pump()
+  }
+
+  /** Sends no more retained messages for that filter. [MQTT-3.10.4-2] */
+  endReplay(filterText: string): void {
+    const index = this.replays.findIndex(({ subscription }) => subscription.filter.text === filterText)
+    if (index >= 0) this.replays.splice(index, 1)
   }
 
   /** PUBACK, or PUBREC with an error: the message is done. */
@@ -133,10 +140,14 @@ export class Session {
   resume(): void {
     const { outlet } = this
     if (outlet === undefined) return
-    this.quota = Math.min(outlet.receiveMaximum, this.host.limits.maximumInflight)
+    const { maximumInflight } = this.host.limits
+    this.quota = Math.min(outlet.receiveMaximum, maximumInflight)
     this.unsent.length = 0
+    let released = 0
     for (const [, delivery] of this.inflight.all()) {
-      delivery.holdsQuota = false
+      // A PUBREL sent again takes nothing of the client's window, but a place in ours.
+      delivery.holdsQuota = delivery.isReleased && ++released + this.quota > maximumInflight
+      if (delivery.holdsQuota) this.quota--
       this.unsent.push(delivery)
     }
     this.unsent.sort((a, b) => a.sequence - b.sequence)
@@ -192,8 +203,9 @@ export class Session {
       this.host.queueBytes -= delivery.message!.sizeBytes
       if (delivery.group !== undefined) returned.push(delivery)
     }
-    for (const { message, group } of returned)
+    for (const { message, group } of returned.reverse())
       group!.giveBack(new Delivery(message, message!.qos, false, undefined, undefined))
+    for (const group of new Set(returned.map(({ group }) => group!))) group.offer()
   }
 
   private send(
@@ -290,7 +302,10 @@ export class Session {
           break
         }
         const { message, qos, retain, identifiers, packetId, isSent } = delivery
-        if (outlet.publish(message!, qos, retain, identifiers, packetId, isSent)) {
+        if (delivery.durableAfter > 0 && !isSent && message!.isExpired(host.now())) {
+          host.dropped("message expired", this.clientId, message!) // while it waited [MQTT-3.3.2-5]
+          this.forget(packetId, delivery)
+        } else if (outlet.publish(message!, qos, retain, identifiers, packetId, isSent)) {
           delivery.isSent = true
           delivery.holdsQuota = true
           this.quota--
@@ -333,6 +348,10 @@ export class Session {
   private settle(packetId: number, delivery: Delivery): void {
     this.forget(packetId, delivery)
     if (delivery.holdsQuota) this.quota++
+    if (this.unsent.length > 0) {
+      const index = this.unsent.indexOf(delivery)
+      if (index >= 0) this.unsent.splice(index, 1) // acknowledged before it was sent again [MQTT-4.4.0-2]
+    }
     if (this.queue.length > 0 || this.unsent.length > 0 || this.groups.size > 0 || this.replays.length > 0) this.pump()
   }
 

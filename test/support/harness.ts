@@ -31,6 +31,11 @@ export type Received = mqtt.Packet & Record<string, any>
 /** What a CONNECT says, where it differs from a clean start with the id `client` and no keep-alive. */
 export type ConnectFields = Partial<Omit<mqtt.IConnectPacket, "cmd" | "protocolVersion">> & { level?: ProtocolLevel }
 
+/** What the CONNECT of a client says whose session outlives its connection, in every version's own way. */
+export function durable(level: ProtocolLevel = 5): ConnectFields {
+  return { level, clean: false, ...(level === 5 && { properties: { sessionExpiryInterval: 3600 } }) }
+}
+
 export class Harness {
   readonly clock = new ManualClock()
   readonly core: Core
@@ -70,6 +75,15 @@ export class Harness {
     if (connack?.cmd !== "connack" || (connack.reasonCode ?? connack.returnCode) !== 0) {
       throw new Error(`${clientId} was not let in: ${JSON.stringify(connack)}`)
     }
+    return client
+  }
+
+  /** A client that finds its session again; what the broker sends for it after the CONNACK is in `received`. */
+  resume(clientId: string, fields: ConnectFields = durable(), serving = this.serving): TestClient {
+    const client = this.connect({ clientId, ...fields }, serving)
+    const connack = client.received.shift()
+    const isPresent = connack?.sessionPresent === true || client.level === 3 // which has no such flag
+    if (connack?.cmd !== "connack" || !isPresent) throw new Error(`${clientId}: ${JSON.stringify(connack)}`)
     return client
   }
 }

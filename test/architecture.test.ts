@@ -1,0 +1,209 @@
+/** The house stands as DESIGN section 2 draws it: who may import whom, how long a file may be, who may print. */
+import { describe, expect, test } from "bun:test"
+import { dirname, join, normalize } from "node:path"
+import { Glob, Transpiler } from "bun"
+
+const root = join(import.meta.dir, "../src")
+
+/** What each room may import of ours, itself included. A room is a folder of src, or a file that stands alone. */
+const mayImport: Record<string, string[]> = {
+  codec: ["codec"],
+  router: ["codec", "router"],
+  session: ["codec", "router", "session"],
+  broker: ["codec", "router", "session", "broker"],
+  connection: ["codec", "router", "session", "broker", "connection"],
+  listeners: ["codec", "router", "session", "broker", "connection", "listeners"],
+  auth: ["auth", "broker/ports.ts"],
+  store: ["store", "broker/ports.ts"],
+  http: ["http", "broker/ports.ts"],
+  "config.ts": ["codec", "broker"],
+  "index.ts": ["codec", "router", "session", "broker", "connection", "listeners", "auth", "store", "http"],
+  cli: ["codec", "broker", "listeners", "auth", "store", "http", "cli", "config.ts"],
+  "cli.ts": ["codec", "broker", "listeners", "auth", "store", "http", "cli", "config.ts"],
+}
+
+/** Rooms that know neither the machine nor the time. */
+const pure = ["codec", "router", "session"]
+
+/** Started from outside, so that nobody imports them. */
+const entries = ["index.ts", "cli.ts"]
+
+const MOST_LINES = 350
+/** Files that may be longer, how long, and why that is better than two. */
+const longFiles: Record<string, [lines: number, reason: string]> = {
+  "connection/connect.ts": [400, "the steps by which a client is let in, read from top to bottom in their order"],
+  "connection/link.ts": [400, "the sending half is the session's one Outlet; its parts would share all their state"],
+  "session/session.ts": [400, "three roads of a message through one window and one queue, whose order they keep"],
+}
+
+const statements = [
+  /^\s*import\s+(?:type\s+)?(?:[\w$]+|\*\s+as\s+[\w$]+|\{[^}]*\})(?:\s*,\s*(?:\{[^}]*\}|\*\s+as\s+[\w$]+))?\s+from\s+["']([^"']+)["']/gm,
+  /^\s*export\s+(?:type\s+)?(?:\*(?:\s+as\s+[\w$]+)?|\{[^}]*\})\s+from\s+["']([^"']+)["']/gm,
+  /^\s*import\s+["']([^"']+)["']/gm,
+  /\bimport\(\s*["']([^"']+)["']/g,
+]
+
+interface Source {
+  path: string
+  text: string
+  /** Comments taken out. */
+  code: string
+  /** What it imports, of types too: paths below src, or names of packages. */
+  imports: string[]
+}
+
+/** The specifiers of every import, those of types included, which the transpiler drops. */
+function importsOf(code: string): string[] {
+  return [...new Set(statements.flatMap((pattern) => Array.from(code.matchAll(pattern), (match) => match[1]!)))]
+}
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/(^|\s)\/\/.*$/gm, "$1")
+}
+
+/** `../codec/index.ts` as `broker/core.ts` says it -> `codec/index.ts`; a package stays as it is. */
+function resolve(from: string, specifier: string): string {
+  return specifier.startsWith(".") ? normalize(join(dirname(from), specifier)) : specifier
+}
+
+async function read(path: string): Promise<Source> {
+  const text = await Bun.file(join(root, path)).text()
+  const code = withoutComments(text)
+  return { path, text, code, imports: importsOf(code).map((specifier) => resolve(path, specifier)) }
+}
+
+const paths = (await Array.fromAsync(new Glob("**/*").scan(root))).sort()
+const sources = await Promise.all(paths.filter((path) => path.endsWith(".ts")).map(read))
+const ours = new Set(sources.map(({ path }) => path))
+const roomOf = (path: string) => path.split("/")[0]!
+
+/** Every import of a file by a file that the rule forbids, as `a -> b`. */
+function forbidden(files: readonly Pick<Source, "path" | "imports">[]): string[] {
+  return files.flatMap(({ path, imports }) => {
+    const allowed = mayImport[roomOf(path)] ?? []
+    const isAllowed = (target: string) => allowed.includes(roomOf(target)) || allowed.includes(target)
+    return imports.filter((target) => ours.has(target) && !isAllowed(target)).map((target) => `${path} -> ${target}`)
+  })
+}
+
+/** The first way round that leads back to its beginning, if there is one. */
+function cycle(files: readonly Pick<Source, "path" | "imports">[]): string[] | undefined {
+  const importsByPath = new Map(files.map(({ path, imports }) => [path, imports]))
+  const done = new Set<string>()
+  const visit = (path: string, way: string[]): string[] | undefined => {
+    if (way.includes(path)) return [...way.slice(way.indexOf(path)), path]
+    if (done.has(path)) return undefined
+    for (const target of importsByPath.get(path) ?? []) {
+      const found = visit(target, [...way, path])
+      if (found !== undefined) return found
+    }
+    done.add(path)
+    return undefined
+  }
+  for (const { path } of files) {
+    const found = visit(path, [])
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+describe("this test", () => {
+  test("sees every form of import, and none in comments", () => {
+    const code = withoutComments(`
+      import type { A } from "./a.ts"
+      import {
+        B,
+        type C,
+      } from './b.ts'
+      import d, { e } from "./d.ts"
+      import * as f from "./f.ts"
+      import data from "./g.json" with { type: "json" }
+      import "./h.ts"
+      export * from "./i.ts"
+      export { type J } from "./j.ts"
+      export type { K } from "./k.ts"
+      const l = await import("./l.ts")
+      // import { m } from "./m.ts"
+      /** @example import { n } from "./n.ts" */
+      const url = "mqtt://x" // import "./o.ts"
+      export function from() { return "./p.ts" }`)
+    const letters = importsOf(code).map((specifier) => specifier[2])
+    expect(letters.sort().join("")).toBe("abdfghijkl")
+  })
+
+  test("misses nothing that the transpiler sees", () => {
+    const transpiler = new Transpiler({ loader: "ts" })
+    for (const { path, text, imports } of sources) {
+      const scanned = transpiler.scanImports(text.replace(/^#!.*/, "")).map((each) => resolve(path, each.path))
+      expect([path, scanned.filter((each) => !imports.includes(each))]).toEqual([path, []])
+    }
+  })
+
+  test("would find what it looks for", () => {
+    const upwards = { path: "codec/writer.ts", imports: ["broker/core.ts"] }
+    const sideways = { path: "router/topics.ts", imports: ["session/session.ts"] }
+    const deeper = { path: "auth/allow.ts", imports: ["broker/ports.ts", "broker/core.ts"] }
+    expect(forbidden([upwards, sideways, deeper])).toEqual([
+      "codec/writer.ts -> broker/core.ts",
+      "router/topics.ts -> session/session.ts",
+      "auth/allow.ts -> broker/core.ts",
+    ])
+    const files = { a: ["b"], b: ["c", "d"], c: ["d"], d: ["b"] }
+    expect(cycle(Object.entries(files).map(([path, imports]) => ({ path, imports })))).toEqual(["b", "c", "d", "b"])
+  })
+})
+
+describe("the house", () => {
+  test("has the rooms of DESIGN section 2 and no other", () => {
+    expect([...new Set(paths.map(roomOf))].filter((room) => !(room in mayImport))).toEqual([])
+  })
+
+  test("imports point one way", () => expect(forbidden(sources)).toEqual([]))
+
+  test("every import of ours is of a file that is there", () => {
+    const missing = sources.flatMap(({ path, imports }) =>
+      imports.filter((target) => target.endsWith(".ts") && !ours.has(target)).map((target) => `${path} -> ${target}`),
+    )
+    expect(missing).toEqual([])
+  })
+
+  test("no cycles, type imports included", () => expect(cycle(sources)).toBeUndefined())
+
+  test("every file is imported by somebody", () => {
+    const imported = new Set(sources.flatMap(({ imports }) => imports))
+    expect(paths.filter((path) => !imported.has(path) && !entries.includes(path))).toEqual([])
+  })
+
+  test("codec, router and session know no package, no machine and no time", () => {
+    for (const { path, code, imports } of sources.filter(({ path }) => pure.includes(roomOf(path)))) {
+      expect([path, imports.filter((target) => !ours.has(target))]).toEqual([path, []])
+      const uses = code.match(/\b(?:Bun|process|performance|Date|Math\.random|set(?:Timeout|Interval|Immediate))\b/g)
+      expect([path, uses]).toEqual([path, null])
+    }
+  })
+
+  test("commander and picocolors stay with the command", () => {
+    const users = sources.filter(({ imports }) => imports.includes("commander") || imports.includes("picocolors"))
+    expect(users.map(({ path }) => path).filter((path) => !/^(?:cli\.ts|config\.ts|cli\/)/.test(path))).toEqual([])
+  })
+})
+
+describe("tidiness", () => {
+  test(`no file has more than ${MOST_LINES} lines without a reason`, () => {
+    const long = sources
+      .map(({ path, text }) => ({ path, lines: text.trimEnd().split("\n").length }))
+      .filter(({ path, lines }) => lines > (longFiles[path]?.[0] ?? MOST_LINES))
+    expect(long).toEqual([])
+    expect(Object.keys(longFiles).filter((path) => !ours.has(path))).toEqual([])
+  })
+
+  test("nothing is printed outside the command", () => {
+    const printing = sources.filter(({ code }) => /\bconsole\s*\.|process\.std(?:out|err)\b/.test(code))
+    expect(printing.map(({ path }) => path).filter((path) => !path.startsWith("cli"))).toEqual([])
+  })
+
+  test("cli.ts alone ends the process", () => {
+    const ending = sources.filter(({ code }) => /\bprocess\s*\.\s*(?:exit|abort|kill)\b/.test(code))
+    expect(ending.map(({ path }) => path)).toEqual(["cli.ts"])
+  })
+})

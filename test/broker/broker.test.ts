@@ -1,0 +1,255 @@
+/** The public broker: what it publishes, what it refuses, how it ends. */
+import { afterEach, describe, expect, test } from "bun:test"
+import { Broker, type BrokerOptions, type Listener } from "../../src/broker/broker.ts"
+import type { Core } from "../../src/broker/core.ts"
+import { ManjuError } from "../../src/broker/errors.ts"
+import { BlockPool } from "../../src/connection/index.ts"
+import { ManualClock } from "../support/clock.ts"
+import { Harness, TestClient } from "../support/harness.ts"
+import { LateStore, microtasks } from "../support/store.ts"
+
+/** A listener without sockets: `client` is one that has come through it. */
+class MemoryListener implements Listener {
+  readonly id = "memory"
+  isClosed = false
+  core: Core | undefined
+
+  async open(core: Core) {
+    this.core = core
+    return { hostname: "memory", port: 1 }
+  }
+
+  close(): void {
+    this.isClosed = true
+  }
+
+  client(clientId: string, fields: Parameters<TestClient["connect"]>[0] = {}): TestClient {
+    const client = new TestClient(this.core!, new BlockPool(), new Harness().listener(), fields.level ?? 5)
+    client.connect({ clientId, ...fields }).take()
+    return client
+  }
+}
+
+const open: Broker[] = []
+
+async function start(options: BrokerOptions = {}) {
+  const clock = new ManualClock()
+  const broker = new Broker({ clock, ...options })
+  open.push(broker)
+  const listener = new MemoryListener()
+  await broker.listen(listener)
+  return { broker, listener, clock }
+}
+
+afterEach(async () => {
+  for (const broker of open.splice(0)) await broker.close({ timeoutMs: 1 })
+})
+
+/** The code of the `ManjuError` that it rejects with. */
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason) => reason,
+  )
+  expect(error).toBeInstanceOf(ManjuError)
+  return (error as ManjuError).code
+}
+
+describe("publish", () => {
+  test("reaches subscribers of every level, with payload, QoS and properties", async () => {
+    const { broker, listener } = await start()
+    const clients = ([3, 4, 5] as const).map((level) =>
+      listener.client(`l${level}`, { level }).subscribe("a/+", { qos: 2 }),
+    )
+    for (const client of clients) client.take()
+    await broker.publish("a/text", "häll")
+    await broker.publish("a/bytes", new Uint8Array([0, 255]), { qos: 2 })
+    await broker.publish("a/full", "x", {
+      qos: 1,
+      properties: {
+        contentType: "text/plain",
+        responseTopic: "re/é",
+        correlationData: new Uint8Array([1, 2]),
+        messageExpirySeconds: 60,
+        payloadFormatIndicator: true,
+        userProperties: [
+          ["b", "1"],
+          ["a", "2"],
+        ],
+      },
+    })
+    await microtasks()
+    for (const client of clients) {
+      const messages = client.take()
+      expect(messages).toMatchObject([
+        { topic: "a/text", payload: Buffer.from("häll"), qos: 0, retain: false },
+        { topic: "a/bytes", payload: Buffer.from([0, 255]), qos: 2 },
+        { topic: "a/full", qos: 1 },
+      ])
+      if (client.level < 5) continue
+      expect(messages[2]?.properties).toMatchObject({
+        contentType: "text/plain",
+        responseTopic: "re/é",
+        correlationData: Buffer.from([1, 2]),
+        messageExpiryInterval: 60,
+        payloadFormatIndicator: true,
+        userProperties: { b: "1", a: "2" },
+      })
+    }
+  })
+
+  test("retains, and removes what is retained", async () => {
+    const { broker, listener } = await start()
+    await broker.publish("a", "kept", { retain: true })
+    expect(listener.client("s").subscribe("a").messages()).toEqual(["a kept"])
+    await broker.publish("a", "", { retain: true })
+    expect(listener.client("s").subscribe("a").messages()).toEqual([])
+  })
+
+  test("takes a copy: bytes that the caller changes later change no message", async () => {
+    const { broker, listener } = await start()
+    const lasting = { clean: false, properties: { sessionExpiryInterval: 60 } }
+    listener.client("s", lasting).subscribe("a", { qos: 1 }).drop()
+    const bytes = new Uint8Array([0x61])
+    await broker.publish("a", bytes, { qos: 1, retain: true })
+    bytes[0] = 0x62
+    expect(listener.client("s", lasting).messages()).toEqual([])
+    const client = listener.client("t")
+    expect(client.subscribe("a").messages()).toEqual(["a a"])
+  })
+
+  test("takes a view of a larger buffer for what it shows", async () => {
+    const { broker, listener } = await start()
+    await broker.publish("a", new Uint8Array(Buffer.from("xhix").buffer.slice(0)).subarray(0, 0), { retain: true })
+    const whole = Uint8Array.from(Buffer.from("xhix"))
+    await broker.publish("a", whole.subarray(1, 3), { retain: true })
+    expect(listener.client("s").subscribe("a").messages()).toEqual(["a hi"])
+  })
+
+  test("at QoS 1 and 2 resolves when it is durable, at QoS 0 at once", async () => {
+    const store = new LateStore()
+    const { broker, listener } = await start({ store })
+    listener.client("s", { clean: false, properties: { sessionExpiryInterval: 60 } })
+    await store.commitAll()
+    const done: string[] = []
+    for (const qos of [1, 2] as const) {
+      broker.publish("a", "x", { qos, retain: true }).then(() => done.push(`qos ${qos}`))
+    }
+    broker.publish("b", "x", { retain: true }).then(() => done.push("qos 0"))
+    await microtasks()
+    expect(done).toEqual(["qos 0"])
+    await store.commitAll()
+    expect(done).toEqual(["qos 0", "qos 1", "qos 2"])
+  })
+
+  test("refuses what is no topic name, and $SYS", async () => {
+    const { broker, listener } = await start()
+    const client = listener.client("s").subscribe(["#", "$SYS/x"])
+    client.take()
+    const names = ["", "a/+", "#", "a\0b", "\ud800", "x".repeat(65_536), "$SYS", "$SYS/x", `${"/".repeat(128)}`]
+    for (const name of names) expect(await codeOf(broker.publish(name, "x"))).toBe("INVALID_TOPIC")
+    await microtasks()
+    expect(client.take()).toEqual([])
+    await broker.publish("x".repeat(65_535), "x")
+    await broker.publish("$other/x", "x")
+  })
+
+  test("refuses a QoS and properties that cannot be sent", async () => {
+    const { broker, listener } = await start()
+    const client = listener.client("s").subscribe("#")
+    client.take()
+    const wrong: object[] = [
+      { qos: 3 },
+      { qos: -1 },
+      { qos: "1" },
+      { properties: { responseTopic: "a/+" } },
+      { properties: { responseTopic: "" } },
+      { properties: { responseTopic: "a\0" } },
+      { properties: { contentType: "\ud800" } },
+      { properties: { contentType: "x".repeat(65_536) } },
+      { properties: { userProperties: [["a", "\0"]] } },
+      { properties: { userProperties: [["\udfff", "a"]] } },
+      { properties: { correlationData: new Uint8Array(65_536) } },
+      { properties: { messageExpirySeconds: -1 } },
+      { properties: { messageExpirySeconds: 2 ** 32 } },
+      { properties: { messageExpirySeconds: 1.5 } },
+    ]
+    for (const options of wrong) expect(await codeOf(broker.publish("a", "x", options))).toBe("INVALID_OPTION")
+    await microtasks()
+    expect(client.take()).toEqual([])
+  })
+})
+
+describe("listen", () => {
+  test("tells where the listener is, and passes on its failure", async () => {
+    const { broker } = await start()
+    expect(await broker.listen(new MemoryListener())).toEqual({ hostname: "memory", port: 1 })
+    const failing = new MemoryListener()
+    failing.open = () => Promise.reject(new ManjuError("LISTEN_FAILED", "cannot"))
+    expect(await codeOf(broker.listen(failing))).toBe("LISTEN_FAILED")
+    await broker.close()
+    expect(failing.isClosed).toBe(false)
+  })
+
+  test("that is not done when the broker closes closes what it opened", async () => {
+    const { broker } = await start()
+    const listener = new MemoryListener()
+    const listening = broker.listen(listener)
+    const closing = broker.close()
+    expect(await codeOf(listening)).toBe("CLOSED")
+    expect(listener.isClosed).toBe(true)
+    await closing
+  })
+})
+
+describe("close", () => {
+  test("closes every listener and refuses what comes after", async () => {
+    const { broker, listener } = await start()
+    await broker.close()
+    expect(listener.isClosed).toBe(true)
+    expect(await codeOf(broker.publish("a", "x"))).toBe("CLOSED")
+    expect(await codeOf(broker.listen(new MemoryListener()))).toBe("CLOSED")
+    await broker.close()
+    await broker[Symbol.asyncDispose]()
+  })
+
+  test("says goodbye to clients with 0x8B where they know reasons, and ends their connections", async () => {
+    const { broker, listener } = await start()
+    const clients = ([3, 4, 5] as const).map((level) => listener.client(`l${level}`, { level }))
+    const waiting = new TestClient(listener.core!, new BlockPool(), new Harness().listener(), 5)
+    await broker.close({ timeoutMs: 1 })
+    for (const client of clients) {
+      const said = client.take().map(({ cmd, reasonCode }) => [cmd, reasonCode])
+      expect(said).toEqual(client.level === 5 ? [["disconnect", 0x8b]] : [])
+      expect(client.isEnded).toBe(true)
+    }
+    expect([waiting.take(), waiting.isEnded]).toEqual([[], true])
+  })
+
+  test("waits for the store, and closes it last", async () => {
+    const store = new LateStore()
+    let isStoreClosed = false
+    store.close = async () => void (isStoreClosed = true)
+    const { broker } = await start({ store })
+    const published = broker.publish("a", "x", { qos: 1, retain: true })
+    const closing = broker.close()
+    await microtasks()
+    expect(isStoreClosed).toBe(false)
+    await store.commitAll()
+    await published
+    await closing
+    expect(isStoreClosed).toBe(true)
+    expect(store.committed).toMatchObject([{ kind: "retained" }])
+  })
+
+  test("leaves nothing that ticks", async () => {
+    const { broker, clock } = await start()
+    expect(clock.recurringCount).toBe(1)
+    await broker.close()
+    expect(clock.recurringCount).toBe(0)
+  })
+})
+
+test("options that make no sense are refused by name", () => {
+  expect(() => new Broker({ limits: { maximumInflight: 0 } })).toThrow(/maximumInflight/)
+})

@@ -1,0 +1,223 @@
+import { describe, expect, test } from "bun:test"
+import { Journal } from "../../src/broker/journal.ts"
+import type { Logger } from "../../src/broker/ports.ts"
+import { Topic } from "../../src/router/index.ts"
+import { type Change, Message } from "../../src/session/index.ts"
+import { Random } from "../support/bytes.ts"
+import { ManualClock } from "../support/clock.ts"
+import { LateStore, microtasks } from "../support/store.ts"
+
+const message = Message.create(new Topic("t", Buffer.from("t"), 0), Buffer.from("x"), 1, false, {}, 0)
+const queued = (owner: string, sequence: number): Change => ({
+  kind: "queued",
+  owner,
+  delivery: { sequence, message, qos: 1, retain: false, identifiers: undefined },
+})
+const sent = (owner: string, sequence: number): Change => ({ kind: "sent", owner, sequence, packetId: sequence })
+const released = (owner: string, sequence: number): Change => ({ kind: "released", owner, sequence })
+const settled = (owner: string, sequence: number): Change => ({ kind: "settled", owner, sequence })
+
+/** `queued a 1`: a change in short. */
+const brief = (change: Change) => {
+  if (change.kind === "queued") return `queued ${change.owner} ${change.delivery.sequence}`
+  if ("sequence" in change) return `${change.kind} ${change.owner} ${change.sequence}`
+  return change.kind
+}
+
+function started() {
+  const store = new LateStore()
+  const clock = new ManualClock()
+  const errors: string[] = []
+  const logger: Logger = { debug() {}, info() {}, warn() {}, error: (text) => errors.push(text) }
+  const journal = new Journal(store, clock, logger)
+  return { store, clock, errors, journal, pending: () => store.pending.map(({ changes }) => changes.map(brief)) }
+}
+
+/** Whether a promise has been resolved by now. */
+async function isResolved(promise: Promise<void>): Promise<boolean> {
+  let done = false
+  promise.then(() => (done = true))
+  await microtasks()
+  return done
+}
+
+describe("the journal", () => {
+  test("without a store records nothing, and nothing waits", async () => {
+    const journal = new Journal(undefined, new ManualClock(), { debug() {}, info() {}, warn() {}, error() {} })
+    expect([journal.isActive, journal.appended, journal.durable]).toEqual([false, 0, 0])
+    expect(await isResolved(journal.settled())).toBe(true)
+  })
+
+  test("commits what one turn appends in one batch, in order", async () => {
+    const { journal, pending } = started()
+    journal.append(queued("a", 1))
+    journal.append(queued("b", 1))
+    journal.append(sent("a", 1))
+    expect(pending()).toEqual([])
+    await microtasks()
+    expect(pending()).toEqual([["queued a 1", "queued b 1", "sent a 1"]])
+  })
+
+  test("gathers the next batch while a commit is under way: one at a time", async () => {
+    const { journal, pending, store } = started()
+    journal.append(queued("a", 1))
+    await microtasks()
+    for (let sequence = 2; sequence < 5; sequence++) {
+      journal.append(queued("a", sequence))
+      await microtasks()
+    }
+    expect(pending()).toEqual([["queued a 1"]])
+    expect([journal.appended, journal.durable]).toEqual([4, 0])
+    store.pending.shift()!.resolve()
+    await microtasks()
+    expect(pending()).toEqual([["queued a 2", "queued a 3", "queued a 4"]])
+    expect(journal.durable).toBe(1)
+    await store.commitAll()
+    expect(journal.durable).toBe(4)
+  })
+
+  test("a delivery queued and settled within a batch is never written, whatever happened to it between", async () => {
+    const { journal, pending, store } = started()
+    for (const change of [queued("a", 1), queued("a", 2), sent("a", 1), released("a", 1), queued("b", 1)]) {
+      journal.append(change)
+    }
+    journal.append(settled("a", 1))
+    await microtasks()
+    expect(pending()).toEqual([["queued a 2", "queued b 1"]])
+    await store.commitAll()
+    expect([journal.appended, journal.durable]).toEqual([6, 6])
+  })
+
+  test("one that was written is settled in the store", async () => {
+    const { journal, pending, store } = started()
+    journal.append(queued("a", 1))
+    await microtasks()
+    journal.append(sent("a", 1))
+    journal.append(settled("a", 1))
+    store.pending.shift()!.resolve()
+    await microtasks()
+    expect(pending()).toEqual([["sent a 1", "settled a 1"]])
+  })
+
+  test("a batch of which nothing is left is durable without the store being asked", async () => {
+    const { journal, store } = started()
+    journal.append(queued("a", 1))
+    journal.append(settled("a", 1))
+    expect(await isResolved(journal.settled())).toBe(true)
+    expect([store.pending.length, journal.durable]).toEqual([0, 2])
+  })
+
+  test("calls who waits once for each time that it asks, when durable has moved", async () => {
+    const { journal, store } = started()
+    const seen: number[] = []
+    const waiting = { onDurable: () => void seen.push(journal.durable) }
+    journal.append(queued("a", 1))
+    journal.wait(waiting)
+    journal.wait(waiting)
+    await microtasks()
+    expect(seen).toEqual([])
+    await store.commitAll()
+    expect(seen).toEqual([1])
+    journal.append(queued("a", 2))
+    await store.commitAll()
+    expect(seen).toEqual([1])
+  })
+
+  test("settled() waits for what was appended before it, and for nothing after", async () => {
+    const { journal, store } = started()
+    journal.append(queued("a", 1))
+    await microtasks()
+    journal.append(queued("a", 2))
+    const before = journal.settled()
+    for (let sequence = 3; sequence < 6; sequence++) {
+      store.pending.shift()!.resolve()
+      await microtasks()
+      journal.append(queued("a", sequence)) // the journal is never idle
+      expect(await isResolved(before)).toBe(sequence > 3)
+    }
+  })
+
+  test("a store that fails is asked again with the same batch, until it takes it; meanwhile nothing is durable", async () => {
+    const { journal, store, clock, errors, pending } = started()
+    journal.append(queued("a", 1))
+    const done = journal.settled()
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await microtasks()
+      journal.append(queued("b", attempt + 1))
+      expect(pending()).toEqual([["queued a 1"]])
+      store.pending.shift()!.reject(new Error("disk full"))
+      await microtasks()
+      expect([pending(), journal.durable]).toEqual([[], 0])
+      clock.advance(1)
+      await microtasks()
+    }
+    expect(errors).toHaveLength(3)
+    expect(errors[0]).toContain("disk full")
+    store.pending.shift()!.resolve()
+    expect(await isResolved(done)).toBe(true)
+    expect([pending(), journal.durable]).toEqual([[["queued b 1", "queued b 2", "queued b 3"]], 1])
+    await store.commitAll()
+    expect([journal.durable, clock.recurringCount]).toEqual([4, 0])
+  })
+
+  test("a store that throws is one that fails", async () => {
+    const errors: string[] = []
+    const clock = new ManualClock()
+    let attempts = 0
+    const store = {
+      commit() {
+        if (attempts++ === 0) throw new Error("no such table")
+        return Promise.resolve()
+      },
+      close: () => Promise.resolve(),
+    }
+    const journal = new Journal(store, clock, { debug() {}, info() {}, warn() {}, error: (text) => errors.push(text) })
+    journal.append(queued("a", 1))
+    await microtasks()
+    expect([errors.length, journal.durable]).toEqual([1, 0])
+    clock.advance(1)
+    await microtasks()
+    expect(journal.durable).toBe(1)
+  })
+
+  test("writes what replays to the same state, over random lives of deliveries and commits", async () => {
+    for (let seed = 1; seed <= 100; seed++) {
+      const random = new Random(seed)
+      const { journal, store } = started()
+      const states = new Map<number, string>()
+      const next: Record<string, (sequence: number) => Change> = {
+        queued: (sequence) => sent("a", sequence),
+        sent: (sequence) => (random.below(2) === 0 ? released("a", sequence) : settled("a", sequence)),
+        released: (sequence) => settled("a", sequence),
+      }
+      for (let step = 0, last = 0; step < 200; step++) {
+        if (states.size === 0 || random.below(3) === 0) {
+          journal.append(queued("a", ++last))
+          states.set(last, "queued")
+        } else {
+          const [sequence, state] = [...states][random.below(states.size)]!
+          const change = next[state]!(sequence)
+          journal.append(change)
+          if (change.kind === "settled") states.delete(sequence)
+          else states.set(sequence, change.kind)
+        }
+        if (random.below(5) === 0) await microtasks()
+        if (random.below(7) === 0) store.pending.shift()?.resolve()
+      }
+      await store.commitAll()
+      const replayed = new Map<number, string>()
+      for (const change of store.committed) {
+        if (change.kind === "queued") {
+          expect(replayed.has(change.delivery.sequence)).toBe(false)
+          replayed.set(change.delivery.sequence, "queued")
+        } else if ("sequence" in change) {
+          expect(replayed.has(change.sequence)).toBe(true)
+          if (change.kind === "settled") replayed.delete(change.sequence)
+          else replayed.set(change.sequence, change.kind)
+        }
+      }
+      expect(replayed).toEqual(states)
+      expect(journal.durable).toBe(journal.appended)
+    }
+  })
+})

@@ -1,0 +1,57 @@
+/** The retained messages against their definition. */
+import { describe, expect, test } from "bun:test"
+import { matches, RetainedMessages } from "../../src/router/index.ts"
+import { Random } from "../support/bytes.ts"
+
+const words = ["", "a", "b", "c", "$a", "$SYS", "é"]
+
+const randomName = (random: Random) =>
+  Array.from({ length: random.between(1, 4) }, () => random.pick(words)).join("/") || "a"
+
+function randomPattern(random: Random): string {
+  const levels = Array.from({ length: random.between(1, 4) }, () => (random.chance(0.35) ? "+" : random.pick(words)))
+  if (random.chance(0.35)) levels[levels.length - 1] = "#"
+  return levels.join("/") || "+"
+}
+
+describe("match visits what the pattern matches, each once", () => {
+  for (let seed = 1; seed <= 15; seed++)
+    test(`while messages come, are replaced and go (seed ${seed})`, () => {
+      const random = new Random(seed)
+      const retained = new RetainedMessages<string>()
+      const plain = new Map<string, string>()
+      const names = Array.from({ length: 40 }, () => randomName(random))
+      for (let step = 0; step < 300; step++) {
+        const name = random.pick(names)
+        if (random.chance(0.6)) {
+          const message = `${name} ${step}`
+          expect(retained.set(name, message)).toBe(plain.get(name)!)
+          plain.set(name, message)
+        } else {
+          expect(retained.delete(name)).toBe(plain.get(name)!)
+          plain.delete(name)
+        }
+        expect(retained.count).toBe(plain.size)
+        const asked = random.pick(names)
+        expect(retained.get(asked)).toBe(plain.get(asked)!)
+        const pattern = random.chance(0.2) ? asked : randomPattern(random)
+        const visited: string[] = []
+        retained.match(pattern, (message) => visited.push(message))
+        const expected = [...plain].filter(([each]) => matches(pattern, each)).map(([, message]) => message)
+        expect(visited.sort()).toEqual(expected.sort())
+      }
+      for (const name of names) retained.delete(name)
+      expect(retained.count).toBe(0)
+      expect((retained as unknown as { root: { children: unknown } }).root.children).toBeUndefined()
+    })
+})
+
+test("a topic that is only on the way to another has no message", () => {
+  const retained = new RetainedMessages<string>()
+  retained.set("a/b/c", "x")
+  expect([retained.get("a"), retained.get("a/b"), retained.get("a/b/c/d"), retained.get("")]).toEqual(
+    new Array(4).fill(undefined),
+  )
+  expect([retained.delete("a/b"), retained.delete("a/b/c/d"), retained.count]).toEqual([undefined, undefined, 1])
+  expect([retained.delete("a/b/c"), retained.delete("a/b/c"), retained.count]).toEqual(["x", undefined, 0])
+})
