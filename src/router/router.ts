@@ -12,6 +12,9 @@ import type { QoS, SubscribeRequest } from "../codec/index.ts"
 import type { TopicFilter, TopicLimits } from "./filter.ts"
 import { type Topic, Topics } from "./topics.ts"
 
+/** How many targets the routes that wait with their topics may hold together. */
+const MOST_KEPT_TARGETS = 1 << 20
+
 /** What one subscriber gets of a topic. */
 export interface Target<S> {
   readonly subscriber: S
@@ -84,6 +87,8 @@ export class Router<S> {
   private readonly root = newNode<S>()
   /** Grows with every change of a wildcard filter; a route of an older one is stale. */
   private generation = 1
+  /** Targets in all the routes found since they were let go last. */
+  private keptTargets = 0
 
   constructor(limits: TopicLimits) {
     this.topics = new Topics(limits)
@@ -137,10 +142,18 @@ export class Router<S> {
     if (topic.route !== undefined && topic.generation === this.generation) return topic.route as Route<S>
     const route = this.match(topic.name)
     if (topic.cached) {
+      this.keptTargets += route.targets.length
+      if (this.keptTargets > MOST_KEPT_TARGETS) this.forgetRoutes()
       topic.route = route
       topic.generation = this.generation
     }
     return route
+  }
+
+  /** Lets all routes go: those of many topics with many subscribers, and stale ones, would add up. */
+  private forgetRoutes(): void {
+    this.topics.forgetRoutes()
+    this.keptTargets = 0
   }
 
   private match(name: string): Route<S> {

@@ -65,6 +65,11 @@ export class Topics {
     return known !== undefined && known.hash === hash && isSame(known.bytes, bytes, 0, bytes.length) ? known : undefined
   }
 
+  /** Takes the routes from all topics. */
+  forgetRoutes(): void {
+    for (const topic of this.slots) if (topic !== undefined) topic.route = undefined
+  }
+
   private enter(bytes: Buffer, start: number, end: number, hash: number): Topic | undefined {
     const name = decodeText(bytes, start, end)
     if (name === undefined || !isTopicName(bytes, start, end, this.limits)) return undefined

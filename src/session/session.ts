@@ -70,7 +70,7 @@ export class Session {
   /** Whether a message would leave at once: what a share group looks for in a member. */
   isReadyFor(qos: QoS): boolean {
     if (this.outlet === undefined || !this.outlet.isWritable) return false
-    return qos === 0 || (this.quota > 0 && this.queue.length === 0 && this.unsent.length === 0)
+    return qos === 0 || (this.quota > this.unsent.length && this.queue.length === 0)
   }
 
   /** Takes a message that a subscription matches. */
@@ -164,8 +164,8 @@ export class Session {
   pump(): void {
     const { outlet } = this
     if (outlet === undefined) return
-    if (this.unsent.length > 0 && !this.pumpUnsent(outlet)) return
-    while (this.quota > 0 && outlet.isWritable) {
+    if (this.unsent.length > 0) this.pumpUnsent(outlet)
+    while (this.quota > this.unsent.length && outlet.isWritable) {
       const isQueued = this.queue.length > 0
       const delivery = isQueued ? this.unqueue() : (this.takeFromGroups() ?? this.takeFromReplays())
       if (delivery === undefined) {
@@ -175,7 +175,6 @@ export class Session {
       const { message, qos, retain, identifiers } = delivery
       if (qos === 0) outlet.publish(message!, 0, retain, identifiers, 0, false)
       else this.dispatch(delivery, outlet)
-      if (this.unsent.length > 0) return
     }
   }
 
@@ -220,7 +219,7 @@ export class Session {
       if (outlet !== undefined) outlet.publish(message, 0, retain, identifiers, 0, false)
       return
     }
-    const isOpen = outlet?.isWritable && this.quota > 0 && this.queue.length === 0 && this.unsent.length === 0
+    const isOpen = outlet?.isWritable && this.quota > this.unsent.length && this.queue.length === 0
     if (isOpen && this.isVolatile && group === undefined) {
       const packetId = this.inflight.add(qos === 1 ? unkept.qos1 : unkept.qos2)
       if (outlet.publish(message, qos, retain, identifiers, packetId, false)) {
@@ -288,8 +287,8 @@ export class Session {
     this.pumpUnsent(outlet)
   }
 
-  /** Sends the deliveries in flight that this connection has not seen; false if some must wait. */
-  private pumpUnsent(outlet: Outlet): boolean {
+  /** Sends the deliveries in flight that this connection has not seen, up to the first that must wait. */
+  private pumpUnsent(outlet: Outlet): void {
     const { unsent, host } = this
     let done = 0
     while (done < unsent.length) {
@@ -317,7 +316,6 @@ export class Session {
       done++
     }
     unsent.splice(0, done)
-    return unsent.length === 0
   }
 
   private takeFromGroups(): Delivery | undefined {

@@ -36,7 +36,12 @@ describe("the messages that wait for a session", () => {
     for (const size of [100, 100, 51, 50, 0]) publisher.publish("t", "x".repeat(size), { qos: 1 })
     expect(harness.core.metrics.dropped["queue full"]).toBe(3)
     expect(harness.core.queueBytes).toBe(weight(100) + weight(50))
-    expect(harness.resume("a").messages().map((line) => line.length - 2)).toEqual([100, 50])
+    expect(
+      harness
+        .resume("a")
+        .messages()
+        .map((line) => line.length - 2),
+    ).toEqual([100, 50])
   })
 
   test("the same where all sessions together pass maximumQueueMemoryBytes, counted as that", () => {

@@ -45,7 +45,10 @@ for (const level of levels)
 
     test("[MQTT-3.3.1-7] [v3.1.1 MQTT-3.3.1-11] an empty one is not kept", () => {
       const harness = new Harness()
-      harness.client("pub", { level }).publish("a", "", retain).publish("a/b", "", { ...retain, qos: 1 })
+      harness
+        .client("pub", { level })
+        .publish("a", "", retain)
+        .publish("a/b", "", { ...retain, qos: 1 })
       expect(retainedFor(harness, "#", level)).toEqual([])
       expect(harness.core.retained.count).toBe(0)
     })
@@ -211,7 +214,10 @@ describe("the limit of retained messages", () => {
       const publisher = harness.client("pub", { level })
       for (const topic of ["a", "b", "c"]) publisher.publish(topic, "x", { retain: true })
       expect(witness.messages()).toEqual(["a x", "b x", "c x"])
-      publisher.publish("a", "y", { retain: true }).publish("b", "", { retain: true }).publish("c", "z", { retain: true })
+      publisher
+        .publish("a", "y", { retain: true })
+        .publish("b", "", { retain: true })
+        .publish("c", "z", { retain: true })
       expect(retainedFor(harness, "#").sort()).toEqual(["a y retained 0", "c z retained 0"])
       expect(harness.core.metrics.limitsHit["retained messages"]).toBe(1)
       expect(harness.core.metrics.dropped["retained limit"]).toBe(1)

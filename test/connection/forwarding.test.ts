@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import type { Auth } from "../../src/broker/ports.ts"
 import { durable, Harness, type TestClient } from "../support/harness.ts"
 
 /** The PUBLISH packets that came since `before`, as hexadecimal properties and payload. */
@@ -128,4 +129,57 @@ describe("properties are forwarded unaltered", () => {
       harness.client("pub", { level }).publish("a", "x")
       expect(subscriber.bytes.toString("hex", before)).toBe("30050001610078")
     })
+})
+
+describe("properties that cannot be forwarded", () => {
+  for (const { clause, property } of [
+    { clause: "[MQTT-3.3.2-13] a Response Topic that is not UTF-8", property: "080002c328" },
+    { clause: "[MQTT-3.3.2-13] a Response Topic with a surrogate in it", property: "080003eda080" },
+    { clause: "[MQTT-3.3.2-13] a Response Topic with a null character in it", property: "0800026100" },
+    { clause: "[MQTT-3.3.2-14] a Response Topic with #", property: `08${text("a/#")}` },
+    { clause: "[MQTT-3.3.2-14] a Response Topic with +", property: `08${text("a/+/b")}` },
+    { clause: "[MQTT-3.3.2-19] a Content Type that is not UTF-8", property: "030002c328" },
+    { clause: "[MQTT-3.3.2-19] a Content Type with a surrogate in it", property: "030003eda080" },
+  ])
+    test(`${clause} ends the connection, and the message goes nowhere`, () => {
+      const harness = new Harness()
+      const witness = harness.client("witness").subscribe("#")
+      witness.take()
+      const publisher = harness.client("pub")
+      publish(publisher, property, { qos: 1 })
+      const [disconnect] = publisher.take()
+      expect([disconnect!.cmd, publisher.isClosed]).toEqual(["disconnect", true])
+      expect([0x81, 0x82, 0x90]).toContain(disconnect!.reasonCode!)
+      expect(witness.take()).toEqual([])
+    })
+
+  for (const [name, value] of [
+    ["[MQTT-3.3.2-14] a Response Topic with #", { responseTopic: "a/#" }],
+    ["[MQTT-3.3.2-14] a Response Topic with +", { responseTopic: "+" }],
+  ] as const)
+    test(`${name} in a will is refused`, () => {
+      const will = { topic: "w", payload: Buffer.from("x"), qos: 0 as const, retain: false, properties: value }
+      const client = new Harness().connect({ will })
+      expect(client.take()[0]!.reasonCode).toBeGreaterThanOrEqual(0x80)
+      expect(client.isClosed).toBe(true)
+    })
+})
+
+describe("[MQTT-3.1.2-29] a client that asks for no problem information", () => {
+  test("gets no Reason String and no User Properties but in PUBLISH", () => {
+    const auth: Auth = { authenticate: () => true, authorize: (_client, _action, topic) => topic !== "no" }
+    const harness = new Harness({ auth })
+    const client = harness.client("a", { properties: { requestProblemInformation: false } })
+    client.subscribe(["no", "a/#/b", "yes"]).publish("no", "x", { qos: 1 }).publish("no", "x", { qos: 2 })
+    client.ack("pubrel", 77).ack("pubrec", 78)
+    client.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: ["never"] })
+    const answers = client.take()
+    expect(answers.map(({ cmd }) => cmd)).toEqual(["suback", "puback", "pubrec", "pubcomp", "pubrel", "unsuback"])
+    for (const { properties } of answers) {
+      expect(properties?.reasonString).toBeUndefined()
+      expect(properties?.userProperties).toBeUndefined()
+    }
+    client.publish("yes", "x", { properties: { userProperties: { a: "1" } } })
+    expect({ ...client.take()[0]!.properties.userProperties }).toEqual({ a: "1" })
+  })
 })

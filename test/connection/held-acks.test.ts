@@ -162,7 +162,15 @@ describe("what acknowledges a change that must survive leaves when it is durable
     const other = harness.client("other").subscribe("u", { qos: 2 }).publish("u", "x", { qos: 1 })
     other.publish("v", "x", { qos: 2 }).ack("pubrel", 3).sendBytes("c000")
     other.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: ["u"] })
-    expect(heard(other)).toEqual(["suback 1", "publish 1", "puback 2", "pubrec 3", "pubcomp 3", "pingresp", "unsuback 9"])
+    expect(heard(other)).toEqual([
+      "suback 1",
+      "publish 1",
+      "puback 2",
+      "pubrec 3",
+      "pubcomp 3",
+      "pingresp",
+      "unsuback 9",
+    ])
     expect(heard(publisher)).toEqual([])
   })
 })
@@ -177,19 +185,46 @@ describe("deliveries", () => {
 
   test("of QoS 2 to a session that lasts wait, to another they don't", async () => {
     const { store, harness, lasting, publisher } = await subscribed()
-    const brief = harness.client("brief").subscribe("t", { qos: 2 })
-    await store.commitAll()
+    const brief = harness.client("brief", { properties: { receiveMaximum: 1 } }).subscribe("t", { qos: 2 })
     brief.take()
-    publisher.publish("t", "x", { qos: 2 })
+    publisher.publish("t", "x", { qos: 2 }).publish("t", "y", { qos: 2 })
     expect(brief.messages()).toEqual(["t x"])
+    brief.ack("pubrec", 1).ack("pubcomp", 1)
+    expect(brief.messages()).toEqual(["t y"]) // from its queue
     expect(lasting.take()).toEqual([])
     await store.commitAll()
-    expect(lasting.messages()).toEqual(["t x"])
+    expect(lasting.messages()).toEqual(["t x", "t y"])
+  })
+
+  test("of QoS 2 that come together wait for one commit together, and so do their PUBRELs", async () => {
+    const { store, lasting, publisher, commitOne } = await subscribed()
+    for (let i = 0; i < 50; i++) publisher.publish("t", `${i}`, { qos: 1 })
+    await microtasks()
+    for (let i = 50; i < 100; i++) publisher.publish("t", `${i}`, { qos: 2 })
+    await commitOne()
+    const packets = lasting.take()
+    expect(packets.map(({ payload }) => `${payload}`)).toEqual(Array.from({ length: 50 }, (_, i) => `${i}`))
+    await commitOne()
+    packets.push(...lasting.take())
+    expect(packets.slice(50).map(({ payload, qos }) => `${payload} ${qos}`)).toEqual(
+      Array.from({ length: 50 }, (_, i) => `${i + 50} 2`),
+    )
+    for (const { messageId } of packets.slice(50)) lasting.ack("pubrec", messageId!)
+    expect(lasting.take()).toEqual([])
+    await commitOne()
+    expect(heard(lasting)).toHaveLength(50)
+    expect(store.pending).toEqual([])
   })
 
   test("of QoS 1 behind one of QoS 2 that waits keep the order; QoS 0 does not wait", async () => {
     const { store, lasting, publisher } = await subscribed()
-    for (const [payload, qos] of [["1", 2], ["2", 1], ["3", 2], ["4", 1], ["5", 0]] as const) {
+    for (const [payload, qos] of [
+      ["1", 2],
+      ["2", 1],
+      ["3", 2],
+      ["4", 1],
+      ["5", 0],
+    ] as const) {
       publisher.publish("t", payload, { qos })
     }
     expect(lasting.messages()).toEqual(["t 5"])

@@ -172,6 +172,19 @@ test("a route is found once, and anew only where a subscription may have changed
   expect([after[0] === before[0], after[1] === before[1]]).toEqual([false, false])
 })
 
+test("the routes kept are bounded together, however many topics and subscribers meet", () => {
+  const model = new Model()
+  const names = Array.from({ length: 10_000 }, (_, index) => `t/${index}`)
+  for (let i = 0; i < 500; i++) model.subscribe(`s${i}`, "#")
+  for (const name of names) expect(model.router.route(model.router.topics.named(name)!).targets.length).toBe(500)
+  const kept = () => {
+    const routes = names.map((name) => model.router.topics.peek(name)?.route as { targets: unknown[] } | undefined)
+    return routes.reduce((sum, route) => sum + (route?.targets.length ?? 0), 0)
+  }
+  expect(kept()).toBeGreaterThan(0)
+  expect(kept()).toBeLessThanOrEqual(1 << 20)
+})
+
 test("a name too long for the table is routed all the same, and never from a stale route", () => {
   const model = new Model()
   const name = `long/${"x".repeat(600)}`

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test"
+import { Topic } from "../../src/router/index.ts"
 import { Delivery } from "../../src/session/delivery.ts"
 import { Inflight } from "../../src/session/inflight.ts"
-import { DeliveryQueue } from "../../src/session/queue.ts"
 import { Message } from "../../src/session/message.ts"
-import { Topic } from "../../src/router/index.ts"
+import { DeliveryQueue } from "../../src/session/queue.ts"
 import { Random } from "../support/bytes.ts"
 
 const topic = new Topic("t", Buffer.from("t"), 0)
@@ -54,7 +54,11 @@ describe("the window", () => {
   })
 
   test("restored deliveries keep their ids, and new ones take others", () => {
-    for (const restored of [[1, 9, 17, 25], [65_535, 7], [40_000, 3, 2, 1]]) {
+    for (const restored of [
+      [1, 9, 17, 25],
+      [65_535, 7],
+      [40_000, 3, 2, 1],
+    ]) {
       const inflight = new Inflight()
       const held = new Map(restored.map((id) => [id, delivery()]))
       for (const [id, each] of held) inflight.restore(id, each)

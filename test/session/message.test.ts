@@ -113,7 +113,14 @@ describe("the expiry", () => {
 })
 
 test("a message of the broker's own has every property", () => {
-  const own = { ...properties, userProperties: [["a", "1"], ["b", "2"]] as [string, string][], responseTopic: "r" }
+  const own = {
+    ...properties,
+    userProperties: [
+      ["a", "1"],
+      ["b", "2"],
+    ] as [string, string][],
+    responseTopic: "r",
+  }
   const message = Message.create(topic, Buffer.from("x"), 2 as QoS, true, { ...own, payloadFormatIndicator: true }, NOW)
   const form = Buffer.from(message.form(true, 2, true))
   form.writeUInt16BE(5, packetIdAt(form, 3))
