@@ -73,7 +73,7 @@ export function listenerFlags(): Option[] {
     new Option("--no-assign-client-ids", "refuse clients without an id"),
     new Option("--client-id-prefix <text>", "what assigned client ids begin with (default: manju-)"),
     new Option("--mount-point <prefix>", "prefix before all topics, which clients don't see"),
-    new Option("--topic-alias-maximum <n>", "topic aliases that a client may set (default: 65535)").argParser(
+    new Option("--topic-alias-maximum <n>", "topic aliases that a client may set (default: 256)").argParser(
       wholeNumber(0, 65_535),
     ),
     new Option("--outgoing-topic-alias-maximum <n>", "topic aliases set for a client (default: 64)").argParser(

@@ -74,7 +74,7 @@ export class Broker implements AsyncDisposable {
   private readonly listeners: Listener[] = []
   private readonly sys: SysTree
   private readonly store: Store | undefined
-  private isClosed = false
+  private closing: Promise<void> | undefined
 
   /** Throws `INVALID_OPTION` for limits that make no sense. */
   constructor(options: BrokerOptions = {}) {
@@ -89,7 +89,7 @@ export class Broker implements AsyncDisposable {
   async listen(listener: Listener): Promise<ListenerAddress> {
     this.assertOpen()
     const address = await listener.open(this.core)
-    if (this.isClosed) listener.close()
+    if (this.closing !== undefined) listener.close()
     this.assertOpen()
     this.listeners.push(listener)
     return address
@@ -118,8 +118,11 @@ export class Broker implements AsyncDisposable {
    * all connections have ended and everything is stored: after `timeoutMs` (default 5,000) at the latest.
    */
   async close({ timeoutMs = 5000 }: { timeoutMs?: number } = {}): Promise<void> {
-    if (this.isClosed) return
-    this.isClosed = true
+    this.closing ??= this.shutDown(timeoutMs)
+    await this.closing
+  }
+
+  private async shutDown(timeoutMs: number): Promise<void> {
     for (const listener of this.listeners) listener.close()
     this.sys.stop()
     const { core } = this
@@ -138,7 +141,7 @@ export class Broker implements AsyncDisposable {
   }
 
   private assertOpen(): void {
-    if (this.isClosed) throw new ManjuError("CLOSED", "the broker has been closed")
+    if (this.closing !== undefined) throw new ManjuError("CLOSED", "the broker has been closed")
   }
 }
 

@@ -62,13 +62,18 @@ export class Core implements RegistryOwner {
     this.logger = logger
     this.validatePayloadFormat = validatePayloadFormat
     this.changes = new Journal(store, clock, logger)
-    this.timers = new Timers(clock)
+    this.timers = new Timers(clock, (error) => this.onBug(error))
     this.router = new Router(limits)
     this.sessions = new SessionRegistry(this, this.timers)
   }
 
   now(): number {
     return this.clock.now()
+  }
+
+  /** A fault of our own, where no connection is to blame: it is said, and the broker goes on. */
+  onBug(error: unknown): void {
+    this.logger.error(`a fault of manju's own: ${error instanceof Error ? error.stack : error}`)
   }
 
   /** Counts a message that somebody should have got and did not. */

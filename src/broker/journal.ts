@@ -113,6 +113,12 @@ export class Journal implements ChangeLog {
     const { waiting } = this
     if (waiting.size === 0) return
     this.waiting = new Set()
-    for (const each of waiting) each.onDurable()
+    for (const each of waiting) {
+      try {
+        each.onDurable()
+      } catch (error) {
+        this.logger.error(`a fault of manju's own: ${error instanceof Error ? error.stack : error}`)
+      }
+    }
   }
 }

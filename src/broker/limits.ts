@@ -66,7 +66,7 @@ export interface ListenerLimits {
   wildcardSubscriptionAvailable: boolean
   /** Default: true. */
   sharedSubscriptionAvailable: boolean
-  /** Topic aliases a client may set. Default: 65535, an alias costs memory only when it is set. */
+  /** Topic aliases a client may set, which the broker must remember. Default: 256. */
   topicAliasMaximum: number
   /** Topic aliases that the broker sets for a client, if the client takes as many. Default: 64. */
   outgoingTopicAliasMaximum: number
@@ -87,7 +87,7 @@ const listenerDefaults: ListenerLimits = {
   retainAvailable: true,
   wildcardSubscriptionAvailable: true,
   sharedSubscriptionAvailable: true,
-  topicAliasMaximum: 65_535,
+  topicAliasMaximum: 256,
   outgoingTopicAliasMaximum: 64,
   assignClientIds: true,
   assignedClientIdPrefix: "manju-",
@@ -137,6 +137,15 @@ export function resolveListenerLimits(given: Partial<ListenerLimits> = {}): List
     if (!Number.isInteger(value) || value < 0 || value > 65_535) {
       throw new ManjuError("INVALID_OPTION", `${name} must be a whole number from 0 to 65535, not ${value}`)
     }
+  }
+  if (!Number.isInteger(limits.maximumConnections) || limits.maximumConnections < 1) {
+    throw new ManjuError(
+      "INVALID_OPTION",
+      `maximumConnections must be a whole number above 0, not ${limits.maximumConnections}`,
+    )
+  }
+  if (limits.protocolLevels.length === 0 || !limits.protocolLevels.every((level) => [3, 4, 5].includes(level))) {
+    throw new ManjuError("INVALID_OPTION", `protocolLevels must be some of 3, 4 and 5, not [${limits.protocolLevels}]`)
   }
   if (![0, 1, 2].includes(limits.maximumQoS)) {
     throw new ManjuError("INVALID_OPTION", `maximumQoS must be 0, 1 or 2, not ${limits.maximumQoS}`)

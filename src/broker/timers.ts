@@ -51,9 +51,11 @@ export class Timers {
   private turned: number
   private stop: (() => void) | undefined
   private readonly clock: Clock
+  private readonly onBug: (error: unknown) => void
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, onBug: (error: unknown) => void) {
     this.clock = clock
+    this.onBug = onBug
     this.turned = tickOf(clock.now())
   }
 
@@ -89,7 +91,11 @@ export class Timers {
     this.buckets.delete(tick)
     for (const entry of bucket) {
       bucket.delete(entry)
-      entry.due()
+      try {
+        entry.due()
+      } catch (error) {
+        this.onBug(error) // one deadline's fault is not the others'
+      }
     }
   }
 }

@@ -75,6 +75,12 @@ export type Reason = (typeof Reason)[keyof typeof Reason]
 
 const reasonNames = new Map<number, string>(Object.entries(Reason).map(([name, code]) => [code, name]))
 
+/** `quota exceeded`: what a peer is told where nobody has said more. */
+export function reasonText(reason: number): string {
+  const name = (reasonNames.get(reason) ?? "unspecified error").replace("QoS", "Qos")
+  return name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase()
+}
+
 /** `0x97 QuotaExceeded`: how a reason is written in logs. */
 export function describeReason(reason: number): string {
   return `0x${reason.toString(16).padStart(2, "0")} ${reasonNames.get(reason) ?? "Unknown"}`

@@ -17,6 +17,7 @@ import {
   encodeConnack,
   isConnackRefusal,
   isDisconnectReason,
+  isEncodable,
   isPayloadText,
   type Properties,
   type ProtocolLevel,
@@ -87,7 +88,7 @@ export function refuse(link: Link, level: ProtocolLevel, { reason, reasonString,
     `refused ${link.name} (${link.transport.remoteAddress}) on ${link.serving.id}: ${describeReason(known)}${reasonString ? `: ${reasonString}` : ""}`,
   )
   if (level === 5 || connectReturnCode(known) !== undefined) {
-    const properties: Properties = { ...link.problem(reasonString), ...(serverReference && { serverReference }) }
+    const properties: Properties = { ...link.problem(known, reasonString), ...referenceTo(serverReference) }
     link.sendPacket(encodeConnack(writer, level, known, false, properties)) // [MQTT-3.2.2-6]
   }
   link.close(true) // [v3.1.1 MQTT-3.2.2-6]
@@ -306,5 +307,10 @@ function fail(link: Link, refusal: Refusal): void {
   }
   const { reason, reasonString, serverReference } = refusal
   const known = isDisconnectReason(reason, "server") ? reason : Reason.NotAuthorized // [MQTT-3.14.2-1]
-  link.disconnect(known, reasonString, serverReference === undefined ? undefined : { serverReference })
+  link.disconnect(known, reasonString, referenceTo(serverReference))
+}
+
+/** Where to go instead, if it can be sent at all. */
+function referenceTo(serverReference: string | undefined): Properties {
+  return serverReference !== undefined && isEncodable(serverReference) ? { serverReference } : {}
 }

@@ -16,6 +16,7 @@ import {
   describeReason,
   encodeAck,
   encodeDisconnect,
+  isEncodable,
   LARGEST_PACKET_BYTES,
   outgoingPublishBytes,
   PacketType,
@@ -23,6 +24,7 @@ import {
   type ProtocolLevel,
   type QoS,
   Reason,
+  reasonText,
   Writer,
   writePublish,
 } from "../codec/index.ts"
@@ -196,10 +198,10 @@ export class Link implements Outlet, Peer, Waiting {
       if (reason === Reason.Success || this.level !== 5) {
         this.outbox.pushAck((type << 4) | (type === PacketType.PUBREL ? 2 : 0), packetId)
         this.core.metrics.packetsSent++
-      } else this.sendPacket(encodeAck(writer, type, 5, packetId, reason, this.problem(explanation)))
+      } else this.sendPacket(encodeAck(writer, type, 5, packetId, reason, this.ackProblem(type, reason, explanation)))
       return
     }
-    const packet = encodeAck(writer, type, this.level, packetId, reason, this.problem(explanation))
+    const packet = encodeAck(writer, type, this.level, packetId, reason, this.ackProblem(type, reason, explanation))
     this.hold(packet, after, endsPublish(type, reason))
   }
 
@@ -219,9 +221,16 @@ export class Link implements Outlet, Peer, Waiting {
   }
 
   /** The properties that explain a failure, if the client wants them and they fit. [MQTT-3.1.2-29] [MQTT-3.4.2-2] */
-  problem(reasonString: string | undefined): Properties | undefined {
-    if (reasonString === undefined || this.level !== 5 || !this.wantsProblemInformation) return undefined
-    return Buffer.byteLength(reasonString) + 32 > this.maximumPacketBytes ? undefined : { reasonString }
+  problem(reason: Reason, explanation?: string): Properties | undefined {
+    if (reason < 0x80 || this.level !== 5 || !this.wantsProblemInformation) return undefined
+    const reasonString = explanation ?? reasonText(reason)
+    const fits = isEncodable(reasonString) && Buffer.byteLength(reasonString) + 32 <= this.maximumPacketBytes
+    return fits ? { reasonString } : undefined
+  }
+
+  /** A packet id that is not known any more, in PUBREL and PUBCOMP, is an ordinary thing after a reconnect. */
+  private ackProblem(type: AckType, reason: Reason, explanation?: string): Properties | undefined {
+    return type === PacketType.PUBREL || type === PacketType.PUBCOMP ? undefined : this.problem(reason, explanation)
   }
 
   onDurable(): void {
@@ -258,7 +267,7 @@ export class Link implements Outlet, Peer, Waiting {
   disconnect(reason: Reason, explanation?: string, properties?: Properties): void {
     if (this.state === "closing" || this.state === "closed") return
     if (this.level === 5 && this.state === "open") {
-      const why = { ...properties, ...this.problem(explanation) }
+      const why = { ...properties, ...this.problem(reason, explanation) }
       this.sendPacket(encodeDisconnect(writer, reason, Object.keys(why).length > 0 ? why : undefined))
     }
     const level = reason === Reason.SessionTakenOver || reason === Reason.ServerShuttingDown ? "info" : "warn"

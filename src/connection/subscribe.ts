@@ -5,6 +5,7 @@ import {
   decodeUnsubscribe,
   encodeSuback,
   encodeUnsuback,
+  type Properties,
   Reader,
   Reason,
   type Subscribe,
@@ -75,7 +76,7 @@ function subscribe(link: Link, packet: Subscribe, reasons: Reason[]): void {
   })
   // MQTT 3.1 §3.8: a client of that version cannot be told of a refusal, it gets a positive answer.
   const answers = link.level === 3 ? reasons.map((reason) => (reason > 2 ? Reason.Success : reason)) : reasons
-  link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, answers))
+  link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, answers, why(link, reasons)))
   for (const text of toReplay) core.replayRetained(session, text)
   if (packet.requests.some(({ topicFilter }) => topicFilter.startsWith("$share/"))) session.pump()
 }
@@ -91,7 +92,13 @@ export function onUnsubscribe(link: Link, bytes: Buffer, body: number, end: numb
     if (filter === undefined) return Reason.TopicFilterInvalid
     return link.core.unsubscribe(link.session!, filter.text) ? Reason.Success : Reason.NoSubscriptionExisted
   })
-  link.acknowledgeWith(encodeUnsuback(writer, link.level, packet.packetId, reasons)) // [MQTT-3.10.4-4]
+  link.acknowledgeWith(encodeUnsuback(writer, link.level, packet.packetId, reasons, why(link, reasons))) // [MQTT-3.10.4-4]
+}
+
+/** One reason string for the packet: that of the first filter refused. */
+function why(link: Link, reasons: readonly Reason[]): Properties | undefined {
+  const refusal = reasons.find((reason) => reason >= 0x80)
+  return refusal === undefined ? undefined : link.problem(refusal)
 }
 
 /** What the listener has switched off. */

@@ -5,9 +5,14 @@ import { Random } from "../support/bytes.ts"
 import { ManualClock } from "../support/clock.ts"
 import { microtasks } from "../support/store.ts"
 
+/** No deadline of these tests throws. */
+const unexpected = (error: unknown) => {
+  throw error
+}
+
 function started() {
   const clock = new ManualClock()
-  const timers = new Timers(clock)
+  const timers = new Timers(clock, unexpected)
   const start = clock.now()
   const rung: string[] = []
   const schedule = (name: string, afterMs: number) =>
@@ -16,11 +21,25 @@ function started() {
 }
 
 describe("the wheel", () => {
+  test("a deadline that throws is reported, and the others of its tick are called", () => {
+    const clock = new ManualClock()
+    const bugs: unknown[] = []
+    const timers = new Timers(clock, (error) => bugs.push(error))
+    const rung: number[] = []
+    for (const each of [1, 2, 3]) {
+      timers.schedule(clock.now() + 1000, () => {
+        if (each === 2) throw new Error("a bug")
+        rung.push(each)
+      })
+    }
+    clock.advance(2)
+    expect([rung, bugs.map(String)]).toEqual([[1, 3], ["Error: a bug"]])
+  })
   test("calls at the deadline or up to two ticks later, never before", () => {
     for (const offsetMs of [0, 1, 100, 249]) {
       const clock = new ManualClock()
       clock.advance(offsetMs / 1000)
-      const timers = new Timers(clock)
+      const timers = new Timers(clock, unexpected)
       const late: number[] = []
       for (let afterMs = 0; afterMs < 2000; afterMs += 7) {
         const at = clock.now() + afterMs
@@ -79,13 +98,16 @@ describe("the wheel", () => {
     for (const deadlines of [3, 2000]) {
       let now = 1_700_000_000_000
       let tick = () => {}
-      const timers = new Timers({
-        now: () => now,
-        every(_intervalMs, call) {
-          tick = call
-          return () => {}
+      const timers = new Timers(
+        {
+          now: () => now,
+          every(_intervalMs, call) {
+            tick = call
+            return () => {}
+          },
         },
-      })
+        unexpected,
+      )
       const called: number[] = []
       for (let i = 0; i < deadlines; i++) timers.schedule(now + i * 1000, () => called.push(i))
       timers.schedule(now + 10 ** 9, () => called.push(-1))

@@ -34,10 +34,10 @@ describe("the client's aliases", () => {
     expect(subscriber.messages()).toEqual(expected)
   })
 
-  test("the default maximum is 65535, and that alias works", () => {
+  test("the default maximum is 256, and that alias works", () => {
     const harness = new Harness()
     const subscriber = harness.client("s").subscribe("#")
-    publishAs(publishAs(harness.client("p"), 65_535, "t", "1"), 65_535, "", "2")
+    publishAs(publishAs(harness.client("p"), 256, "t", "1"), 256, "", "2")
     expect(subscriber.messages()).toEqual(["t 1", "t 2"])
   })
 

@@ -110,7 +110,7 @@ describe("Session Present", () => {
 })
 
 describe("what the broker does not say, the client may assume; what it says is so", () => {
-  const basic = { maximumPacketSize: 2_097_152, receiveMaximum: 1024, topicAliasMaximum: 65_535 }
+  const basic = { maximumPacketSize: 2_097_152, receiveMaximum: 1024, topicAliasMaximum: 256 }
   const table: [name: string, listener: Partial<ListenerLimits>, limits: Partial<Limits>, changes: object][] = [
     ["by default", {}, {}, {}],
     ["[MQTT-3.2.2-9] Maximum QoS 1", { maximumQoS: 1 }, {}, { maximumQoS: 1 }],
