@@ -174,10 +174,14 @@ export class Link implements Outlet, Peer, Waiting {
     }
     const isShared = message.isRouting && identifiers === undefined && !dup && this.outgoingAliases === undefined
     if (isShared && this.serving.limits.mountPoint === "") {
-      const form = message.form(this.level === 5, qos, retain)
-      if (form.length > this.maximumPacketBytes) return this.tooLarge(message)
-      if (qos === 0) outbox.pushStable(form)
-      else outbox.pushWithId(form, packetIdAt(form, message.topic.bytes.length), packetId)
+      const isLevel5 = this.level === 5
+      const isWire = message.isWireFor(isLevel5, qos, retain)
+      const bytes = isWire ? message.payload : message.form(isLevel5, qos, retain)
+      const start = isWire ? message.wireStart : 0
+      const end = isWire ? message.payloadEnd : bytes.length
+      if (end - start > this.maximumPacketBytes) return this.tooLarge(message)
+      if (qos === 0) outbox.pushStable(bytes, start, end)
+      else outbox.pushWithId(bytes, start, end, packetIdAt(bytes, start, message.topic.bytes.length), packetId)
     } else if (!this.encode(message, qos, retain, identifiers, packetId, dup)) return false
     const { metrics } = core
     metrics.publishSent++

@@ -44,6 +44,8 @@ export class Outbox implements Flushable {
   private length = 0
   /** The only packet of the turn so far, where it came from. */
   private single: Buffer | undefined
+  private singleStart = 0
+  private singleEnd = 0
   /** What the socket has not taken, in few large pieces: the first is written up to `head`, the last filled up to `tail`. */
   private unwritten: Buffer[] = []
   private unwrittenBytes = 0
@@ -79,34 +81,36 @@ export class Outbox implements Flushable {
     return this.unwrittenBytes === 0 && this.length === 0 && this.single === undefined
   }
 
-  /** Adds a packet whose bytes stay as they are until the end of the turn. */
-  pushStable(packet: Buffer): void {
+  /** Adds the packet `bytes[start, end)`, which stays as it is until the end of the turn. */
+  pushStable(bytes: Buffer, start = 0, end = bytes.length): void {
     this.packets++
     if (this.length === 0 && this.single === undefined && this.unwrittenBytes === 0 && !this.isClosed) {
-      this.single = packet
+      this.single = bytes
+      this.singleStart = start
+      this.singleEnd = end
       this.mark()
-    } else this.append(packet)
+      return
+    }
+    const at = this.reserve(end - start)
+    bytes.copy(this.block!, at, start, end)
   }
 
   /** Adds a copy of a packet. */
   push(packet: Buffer): void {
     this.packets++
-    this.append(packet)
-  }
-
-  private append(packet: Buffer): void {
     const at = this.reserve(packet.length)
     this.block!.set(packet, at)
   }
 
-  /** Adds a copy of a packet with a packet id put in at `idAt`. */
-  pushWithId(packet: Buffer, idAt: number, packetId: number): void {
+  /** Adds a copy of the packet `bytes[start, end)` with a packet id put in at `idAt`. */
+  pushWithId(bytes: Buffer, start: number, end: number, idAt: number, packetId: number): void {
     this.packets++
-    const at = this.reserve(packet.length)
+    const at = this.reserve(end - start)
     const block = this.block!
-    block.set(packet, at)
-    block[at + idAt] = packetId >>> 8
-    block[at + idAt + 1] = packetId & 0xff
+    bytes.copy(block, at, start, end)
+    const id = at + idAt - start
+    block[id] = packetId >>> 8
+    block[id + 1] = packetId & 0xff
   }
 
   /** Adds an acknowledgement without properties. */
@@ -144,10 +148,10 @@ export class Outbox implements Flushable {
       return
     }
     if (this.single !== undefined) {
-      const packet = this.single
+      const { single, singleStart, singleEnd } = this
       this.single = undefined
-      const written = this.write(packet, 0, packet.length)
-      if (written < packet.length) this.keep(packet, written, packet.length)
+      const written = this.write(single, singleStart, singleEnd)
+      if (singleStart + written < singleEnd) this.keep(single, singleStart + written, singleEnd)
     } else if (this.length > 0) this.writeBlock()
   }
 
@@ -188,11 +192,11 @@ export class Outbox implements Flushable {
 
   /** Moves the lone packet into a block, so that others can follow. */
   private unfold(): void {
-    const packet = this.single!
+    const { single, singleStart, singleEnd } = this
     this.single = undefined
-    this.block = this.pool.take(packet.length + 1)
-    this.block.set(packet, 0)
-    this.length = packet.length
+    this.length = singleEnd - singleStart
+    this.block = this.pool.take(this.length + 1)
+    single!.copy(this.block, 0, singleStart, singleEnd)
   }
 
   private makeRoom(bytes: number): void {

@@ -4,8 +4,8 @@
  * A message that comes from the wire is a view of the chunk it came in, valid for the turn: one `Message` is reused for
  * all of them (`from`). Whoever needs it longer asks for `keep()`, which copies the packet once for all who do.
  *
- * Receivers that differ in nothing get the same bytes: `form` encodes once per wire form, and takes the packet as it
- * came where that is already the right form. Only the packet id differs from one copy to the next; the outbox
+ * Receivers that differ in nothing get the same bytes: the packet as it came where that is already the right form
+ * (`isWireFor`), else `form`, which encodes once per wire form. Only the packet id differs from one copy to the next; the outbox
  * puts it in its own copy at `packetIdAt`.
  */
 import {
@@ -48,7 +48,7 @@ export class Message {
 
   /** The packet as it came, where it may leave as it is: bytes of `payload`. */
   private isWire = false
-  private wireStart = 0
+  wireStart = 0
   private wireIsLevel5 = false
   private owned = false
   private kept: Message | undefined = undefined
@@ -163,15 +163,16 @@ export class Message {
     return Math.max(0, Math.min(this.expirySeconds, Math.ceil((this.expiresAt - now) / 1000)))
   }
 
-  /** The whole packet for every receiver without identifiers, alias or mount point; valid for the turn. */
+  /** Whether the packet as it came, `payload[wireStart, payloadEnd)`, is what such a receiver gets. */
+  isWireFor(isLevel5: boolean, qos: QoS, retain: boolean): boolean {
+    return this.isWire && isLevel5 === this.wireIsLevel5 && qos === this.qos && retain === this.retain
+  }
+
+  /** The whole packet, encoded once for every receiver without identifiers, alias or mount point; valid for the turn. */
   form(isLevel5: boolean, qos: QoS, retain: boolean): Buffer {
     const index = (isLevel5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
     if (this.forms === NO_FORMS) this.forms = new Array(12).fill(undefined)
-    const known = this.forms[index]
-    if (known !== undefined) return known
-    const fits = this.isWire && isLevel5 === this.wireIsLevel5 && qos === this.qos && retain === this.retain
-    const form = fits ? this.payload.subarray(this.wireStart, this.payloadEnd) : this.encode(isLevel5, qos, retain)
-    this.forms[index] = form
+    const form = (this.forms[index] ??= this.encode(isLevel5, qos, retain))
     this.hasForms = true
     return form
   }
@@ -240,10 +241,10 @@ export function newOutgoingPublish(): OutgoingPublish {
 const outgoing = newOutgoingPublish()
 const writer = new Writer()
 
-/** Where the packet id stands in an encoded PUBLISH of QoS 1 or 2 whose topic has `topicBytes`. */
-export function packetIdAt(form: Uint8Array, topicBytes: number): number {
-  let at = 1
-  while (form[at]! >= 0x80) at++
+/** Where the packet id stands in the PUBLISH of QoS 1 or 2 at `start`, whose topic has `topicBytes`. */
+export function packetIdAt(bytes: Uint8Array, start: number, topicBytes: number): number {
+  let at = start + 1
+  while (bytes[at]! >= 0x80) at++
   return at + 3 + topicBytes
 }
 

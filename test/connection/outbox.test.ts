@@ -88,10 +88,10 @@ describe("a turn", () => {
   test("two packets and more are one write, from one small block that goes back", () => {
     const { socket, pool, outbox, turn } = setup()
     turn(() => {
-      outbox.pushStable(hex("30 01 61"))
+      outbox.pushStable(hex("ff 30 01 61 ff"), 1, 4)
       outbox.pushAck(0x40, 0x1234)
       outbox.push(hex("d0 00"))
-      outbox.pushWithId(hex("32 05 0001 61 0000"), 5, 0xabcd)
+      outbox.pushWithId(hex("ff 32 05 0001 61 0000 ff"), 1, 8, 6, 0xabcd)
       const at = outbox.reserve(2)
       outbox.block!.set(hex("e0 00"), at)
     })

@@ -31,9 +31,13 @@ describe("a message from the wire", () => {
   test("leaves as the bytes that came, where the receiver's form is that of the sender", () => {
     for (const level of [4, 5] as const) {
       const { message, bytes } = received(level)
-      const form = message.form(level === 5, 0, false)
-      expect(form.buffer).toBe(bytes.buffer)
-      expect(form.toString("hex")).toBe(bytes.toString("hex"))
+      expect(message.isWireFor(level === 5, 0, false)).toBe(true)
+      expect(message.payload.subarray(message.wireStart, message.payloadEnd).toString("hex")).toBe(
+        bytes.toString("hex"),
+      )
+      expect(message.isWireFor(level !== 5, 0, false)).toBe(false)
+      expect(message.isWireFor(level === 5, 1, false)).toBe(false)
+      expect(message.isWireFor(level === 5, 0, true)).toBe(false)
     }
   })
 
@@ -46,7 +50,7 @@ describe("a message from the wire", () => {
               const fields = { qos: incoming, retain: !retain, ...(incoming > 0 && { messageId: 0x1234 }) }
               const { message } = received(from, { ...fields, ...(from === 5 && { properties }) })
               const form = Buffer.from(message.form(to === 5, qos, retain))
-              const idAt = packetIdAt(form, 3)
+              const idAt = packetIdAt(form, 0, 3)
               if (qos > 0) form.writeUInt16BE(77, idAt)
               const [packet] = parse(form, to)
               expect(packet).toMatchObject({ topic: "a/b", qos, retain, dup: false, payload: Buffer.from("hello") })
@@ -123,7 +127,7 @@ test("a message of the broker's own has every property", () => {
   }
   const message = Message.create(topic, Buffer.from("x"), 2 as QoS, true, { ...own, payloadFormatIndicator: true }, NOW)
   const form = Buffer.from(message.form(true, 2, true))
-  form.writeUInt16BE(5, packetIdAt(form, 3))
+  form.writeUInt16BE(5, packetIdAt(form, 0, 3))
   const [packet] = parse(form, 5)
   expect(packet).toMatchObject({ topic: "a/b", qos: 2, retain: true, messageId: 5, payload: Buffer.from("x") })
   expect(packet!.properties).toMatchObject({ contentType: "t", responseTopic: "r", payloadFormatIndicator: true })
@@ -134,7 +138,7 @@ test("packetIdAt finds the id behind every length of the Remaining Length", () =
   for (const payloadBytes of [0, 100, 127, 200, 20_000, 3_000_000]) {
     const message = Message.create(topic, Buffer.alloc(payloadBytes), 1, false, {}, NOW)
     const form = Buffer.from(message.form(false, 1, false))
-    form.writeUInt16BE(0xabcd, packetIdAt(form, 3))
+    form.writeUInt16BE(0xabcd, packetIdAt(form, 0, 3))
     expect(parse(form, 4)[0]!.messageId).toBe(0xabcd)
   }
 })
