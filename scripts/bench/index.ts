@@ -64,7 +64,12 @@ function readOptions(): Options {
     .option("--broker <broker>", "measure this one in place of manju: the same choice")
     .option("--only <names>", "scenarios, by name or regular expression, separated by commas")
     .option("--list", "list the scenarios and end")
-    .option("--seconds <n>", `length of a measurement, after ${warmupSeconds} s of warm-up (latency: 20 s)`, positive, 4)
+    .option(
+      "--seconds <n>",
+      `length of a measurement, after ${warmupSeconds} s of warm-up (latency: 20 s)`,
+      positive,
+      4,
+    )
     .option("--rounds <n>", "measurements of each scenario and broker; medians are printed", positiveInteger, 3)
     .addOption(new Option("--protocol <version>", "MQTT version").choices(["3.1.1", "5"]).default("3.1.1"))
     .option("--json <file>", "write every raw result, the machine and the versions")
