@@ -24,7 +24,17 @@ export type {
   Permission,
   Refusal,
   Store,
+  Stored,
+  StoredChange,
+  StoredDelivery,
+  StoredMessage,
+  StoredQueue,
+  StoredSession,
+  StoredSubscription,
+  StoredWill,
 } from "./broker/ports.ts"
 export { type Properties, type ProtocolLevel, type QoS, Reason, type UserProperty } from "./codec/index.ts"
 export { type TcpOptions, tcp } from "./listeners/tcp.ts"
-export type { Change } from "./session/index.ts"
+export { memory } from "./store/memory.ts"
+export type { Durability } from "./store/sqlite/database.ts"
+export { type SqliteOptions, sqlite } from "./store/sqlite/index.ts"

@@ -27,14 +27,14 @@ const pure = ["codec", "router", "session"]
 const computing = ["node:buffer"]
 
 /** Started from outside, so that nobody imports them. */
-const entries = ["index.ts", "cli.ts"]
+const entries = ["index.ts", "cli.ts", "store/conformance.ts", "store/sqlite/worker.ts"]
 
 const MOST_LINES = 350
 /** Files that may be longer, how long, and why that is better than two. */
 const longFiles: Record<string, [lines: number, reason: string]> = {
   "connection/connect.ts": [400, "the steps by which a client is let in, read from top to bottom in their order"],
   "connection/link.ts": [400, "the sending half is the session's one Outlet; its parts would share all their state"],
-  "session/session.ts": [400, "three roads of a message through one window and one queue, whose order they keep"],
+  "session/session.ts": [430, "three roads of a message through one window and one queue, whose order they keep"],
 }
 
 const statements = [
@@ -73,7 +73,8 @@ async function read(path: string): Promise<Source> {
   return { path, text, code, imports: importsOf(code).map((specifier) => resolve(path, specifier)) }
 }
 
-const paths = (await Array.fromAsync(new Glob("**/*").scan(root))).sort()
+const generated = (path: string) => path.includes("/migrations/meta/") || path.endsWith(".d.ts")
+const paths = (await Array.fromAsync(new Glob("**/*").scan(root))).filter((path) => !generated(path)).sort()
 const sources = await Promise.all(paths.filter((path) => path.endsWith(".ts")).map(read))
 const ours = new Set(sources.map(({ path }) => path))
 const roomOf = (path: string) => path.split("/")[0]!

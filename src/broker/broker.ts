@@ -10,6 +10,7 @@ import { Core } from "./core.ts"
 import { ManjuError } from "./errors.ts"
 import { type Limits, resolveLimits } from "./limits.ts"
 import type { Clock, Logger, Store } from "./ports.ts"
+import { restore } from "./restore.ts"
 import { SysTree } from "./sys.ts"
 
 export interface BrokerOptions {
@@ -74,20 +75,31 @@ export class Broker implements AsyncDisposable {
   private readonly listeners: Listener[] = []
   private readonly sys: SysTree
   private readonly store: Store | undefined
+  private opening: Promise<void> | undefined
   private closing: Promise<void> | undefined
 
   /** Throws `INVALID_OPTION` for limits that make no sense. */
   constructor(options: BrokerOptions = {}) {
     const { limits, store, clock = systemClock(), logger = silent, validatePayloadFormat = false } = options
     this.store = store
-    this.core = new Core(resolveLimits(limits), clock, logger, store, validatePayloadFormat)
+    this.core = new Core(resolveLimits(limits, store !== undefined), clock, logger, store, validatePayloadFormat)
     this.sys = new SysTree(this.core, version)
-    this.sys.start()
+    if (store === undefined) this.sys.start()
+  }
+
+  /**
+   * Takes in what the last run left in the store. `listen` and `publish` do it by themselves; who wants to know first
+   * calls it. Throws `STORE_FAILED` where the store cannot be opened or read.
+   */
+  open(): Promise<void> {
+    this.opening ??= this.restore()
+    return this.opening
   }
 
   /** Opens a listener and tells where it is, with the real port where 0 was asked. Throws `LISTEN_FAILED`. */
   async listen(listener: Listener): Promise<ListenerAddress> {
     this.assertOpen()
+    await this.open()
     const address = await listener.open(this.core)
     if (this.closing !== undefined) listener.close()
     this.assertOpen()
@@ -108,6 +120,7 @@ export class Broker implements AsyncDisposable {
     if (topic.isSys) throw new ManjuError("INVALID_TOPIC", `only the broker publishes to ${topicName}`)
     if (![0, 1, 2].includes(qos)) throw new ManjuError("INVALID_OPTION", `qos must be 0, 1 or 2, not ${qos}`)
     checkProperties(properties)
+    if (this.store !== undefined) await this.open()
     const bytes = Buffer.from(payload as Uint8Array) // a copy: the message may be kept, and the caller's bytes change
     this.core.publish(Message.create(topic, bytes, qos, retain, properties, this.core.now()), undefined)
     if (qos > 0) await this.core.changes.settled()
@@ -122,6 +135,16 @@ export class Broker implements AsyncDisposable {
     await this.closing
   }
 
+  private async restore(): Promise<void> {
+    if (this.store === undefined) return
+    try {
+      await restore(this.core, this.store)
+    } catch (error) {
+      throw new ManjuError("STORE_FAILED", error instanceof Error ? error.message : String(error), { cause: error })
+    }
+    this.sys.start()
+  }
+
   private async shutDown(timeoutMs: number): Promise<void> {
     for (const listener of this.listeners) listener.close()
     this.sys.stop()
@@ -131,6 +154,9 @@ export class Broker implements AsyncDisposable {
     const deadline = performance.now() + timeoutMs
     while (core.peers.size > 0 && performance.now() < deadline) await Bun.sleep(CLOSE_POLL_MS)
     for (const peer of [...core.peers]) peer.destroy()
+    await atMost(timeoutMs, core.changes.settled())
+    core.flushRetained()
+    core.saveTotals()
     await atMost(timeoutMs, core.changes.settled())
     core.timers.close()
     await this.store?.close()

@@ -5,13 +5,14 @@
  * retained, routed and handed to the sessions. Everything runs on one thread and to completion, so that the order in
  * which messages come in is the order in which they go out. [MQTT-4.6.0-5]
  */
-import { Reason, type SubscribeRequest } from "../codec/index.ts"
+import { type QoS, Reason, type SubscribeRequest } from "../codec/index.ts"
 import {
   parseTopicFilter,
   RetainedMessages,
   Router,
   type ShareGroup,
   Subscription,
+  type SubscriptionOptions,
   type TopicFilter,
 } from "../router/index.ts"
 import { Delivery, type DropReason, GroupQueue, Message, type Session, type Will } from "../session/index.ts"
@@ -20,8 +21,11 @@ import type { Limits } from "./limits.ts"
 import { Metrics } from "./metrics.ts"
 import type { Clock, Logger, Store } from "./ports.ts"
 import { type RegistryOwner, SessionRegistry } from "./registry.ts"
+import { Storing } from "./storing.ts"
 import { type Timer, Timers } from "./timers.ts"
 import { Turn } from "./turn.ts"
+
+const RESTORE_PAGE = 1000
 
 /** A connection, as far as the broker acts on it by itself. */
 export interface Peer {
@@ -40,6 +44,7 @@ export class Core implements RegistryOwner {
   readonly logger: Logger
   readonly metrics = new Metrics()
   readonly changes: Journal
+  readonly storing: Storing
   readonly timers: Timers
   readonly turn = new Turn()
   readonly router: Router<Session>
@@ -53,6 +58,10 @@ export class Core implements RegistryOwner {
   inflightCount = 0
   /** How many of the retained messages are the broker's own, which no limit counts. */
   private retainedSysCount = 0
+  private readonly store: Store | undefined
+  /** Topics whose retained message is not recorded yet. */
+  private readonly unrecorded = new Set<string>()
+  private readonly savedTotals = new Map<string, number>()
   private readonly groupQueues = new Map<string, GroupQueue>()
   private readonly retainedExpiries = new Map<string, Timer>()
 
@@ -61,7 +70,9 @@ export class Core implements RegistryOwner {
     this.clock = clock
     this.logger = logger
     this.validatePayloadFormat = validatePayloadFormat
-    this.changes = new Journal(store, clock, logger)
+    this.store = store
+    this.storing = new Storing((name) => this.router.topics.named(name))
+    this.changes = new Journal(store, this.storing, clock, logger)
     this.timers = new Timers(clock, (error) => this.onBug(error))
     this.router = new Router(limits)
     this.sessions = new SessionRegistry(this, this.timers)
@@ -69,6 +80,13 @@ export class Core implements RegistryOwner {
 
   now(): number {
     return this.clock.now()
+  }
+
+  /** Reads deliveries that wait in the store, once everything recorded so far is there. */
+  async page(owner: string, after: number, limit: number): Promise<Delivery[]> {
+    await this.changes.settled()
+    const stored = await this.store!.page(owner, after, limit)
+    return stored.map((each) => this.storing.delivery(each, undefined)).filter((each) => each !== undefined)
   }
 
   /** A fault of our own, where no connection is to blame: it is said, and the broker goes on. */
@@ -112,16 +130,46 @@ export class Core implements RegistryOwner {
   /** Adds a subscription; true if the session had none with that filter. [MQTT-3.8.4-3] */
   subscribe(session: Session, filter: TopicFilter, request: SubscribeRequest, identifier: number | undefined): boolean {
     const { topicFilter: _, ...options } = request
-    const subscription = new Subscription(session, filter, options, identifier)
     const isNew = !session.subscriptions.has(filter.text)
-    session.subscriptions.set(filter.text, subscription)
-    this.router.subscribe(subscription)
-    if (filter.shareName !== undefined) session.joinGroup(this.groupQueue(filter.text), subscription)
+    this.resubscribe(session, filter, options, identifier)
     if (this.changes.isActive && !session.isVolatile) {
       const record = { topicFilter: filter.text, options, identifier }
       this.changes.append({ kind: "subscribed", clientId: session.clientId, subscription: record })
     }
     return isNew
+  }
+
+  /** Adds a subscription that the store knows already, or is about to be told of. */
+  resubscribe(
+    session: Session,
+    filter: TopicFilter,
+    options: SubscriptionOptions,
+    identifier: number | undefined,
+  ): void {
+    const subscription = new Subscription(session, filter, options, identifier)
+    session.subscriptions.set(filter.text, subscription)
+    this.router.subscribe(subscription)
+    if (filter.shareName !== undefined) session.joinGroup(this.groupQueue(filter.text), subscription)
+  }
+
+  /** Takes in a retained message of the last run. */
+  restoreRetained(message: Message): void {
+    this.retained.set(message.topic.name, message)
+    this.awaitExpiry(message)
+  }
+
+  /** Takes in what waited for a share group when the last run ended; nobody may be left to take it. */
+  async restoreGroup(owner: string): Promise<void> {
+    const queue = this.groupQueue(owner)
+    for (let after = Number.MIN_SAFE_INTEGER; ; ) {
+      const deliveries = await this.page(owner, after, RESTORE_PAGE)
+      if (deliveries.length === 0) break
+      queue.restore(deliveries)
+      after = deliveries.at(-1)!.sequence
+    }
+    if (queue.takers.size > 0) return
+    queue.clear()
+    this.groupQueues.delete(owner)
   }
 
   /** Removes a subscription; false if there was none. [MQTT-3.10.4-1] */
@@ -180,10 +228,7 @@ export class Core implements RegistryOwner {
     const { name, isSys } = message.topic
     if (message.payloadBytes === 0) {
       this.stopExpiry(name)
-      const removed = this.retained.delete(name) // [MQTT-3.3.1-6]
-      if (removed !== undefined && this.changes.isActive && !isSys) {
-        this.changes.append({ kind: "unretained", topicName: name })
-      }
+      if (this.retained.delete(name) !== undefined && !isSys) this.recordRetained(name, message.qos) // [MQTT-3.3.1-6]
       return
     }
     if (!isSys && !this.canRetain(name)) {
@@ -194,17 +239,52 @@ export class Core implements RegistryOwner {
     const kept = message.keep()
     this.stopExpiry(name)
     const previous = this.retained.set(name, kept) // [MQTT-3.3.1-5]
-    if (isSys && previous === undefined) this.retainedSysCount++
-    if (this.changes.isActive && !isSys) this.changes.append({ kind: "retained", message: kept })
-    if (kept.expirySeconds < 0) return
-    const expiry = this.timers.schedule(kept.expiresAt, () => this.forgetRetained(name))
-    this.retainedExpiries.set(name, expiry)
+    if (!isSys) this.recordRetained(name, message.qos)
+    else if (previous === undefined) this.retainedSysCount++
+    this.awaitExpiry(kept)
+  }
+
+  /** Records what is retained for a topic now: at QoS 0 some time later, the last of several only. */
+  private recordRetained(topicName: string, qos: QoS): void {
+    if (!this.changes.isActive) return
+    const { retainedDelaySeconds } = this.limits
+    if (qos === 0 && retainedDelaySeconds > 0) {
+      this.unrecorded.add(topicName)
+      if (this.unrecorded.size > 1) return
+      this.timers.schedule(this.now() + retainedDelaySeconds * 1000, () => this.flushRetained())
+      return
+    }
+    this.unrecorded.delete(topicName)
+    const message = this.retained.get(topicName)
+    this.changes.append(message === undefined ? { kind: "unretained", topicName } : { kind: "retained", message })
+  }
+
+  /** Records every retained message that has waited for it. */
+  flushRetained(): void {
+    for (const topicName of [...this.unrecorded]) this.recordRetained(topicName, 1)
+  }
+
+  /** Records the sums that go on with the next run, where they have changed. */
+  saveTotals(): void {
+    if (!this.changes.isActive) return
+    for (const name of Metrics.totals) {
+      const value = this.metrics[name]
+      if (value === (this.savedTotals.get(name) ?? 0)) continue
+      this.savedTotals.set(name, value)
+      this.changes.append({ kind: "total", name, value })
+    }
+  }
+
+  private awaitExpiry({ topic, expirySeconds, expiresAt }: Message): void {
+    if (expirySeconds < 0) return
+    const expiry = this.timers.schedule(expiresAt, () => this.forgetRetained(topic.name))
+    this.retainedExpiries.set(topic.name, expiry)
   }
 
   private forgetRetained(topicName: string): void {
     this.retainedExpiries.delete(topicName)
     this.retained.delete(topicName)
-    if (this.changes.isActive) this.changes.append({ kind: "unretained", topicName })
+    this.recordRetained(topicName, 1)
   }
 
   /** The message whose expiry it was is replaced or removed. */
@@ -232,7 +312,8 @@ export class Core implements RegistryOwner {
     }
   }
 
-  private groupQueue(owner: string): GroupQueue {
+  /** What waits for a share group, by the text of its filter. */
+  groupQueue(owner: string): GroupQueue {
     let queue = this.groupQueues.get(owner)
     if (queue === undefined) {
       queue = new GroupQueue(owner, this)

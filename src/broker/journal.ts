@@ -10,6 +10,8 @@
  */
 import type { Change, ChangeLog } from "../session/index.ts"
 import type { Clock, Logger, Store } from "./ports.ts"
+import type { StoredChange } from "./stored.ts"
+import type { Storing } from "./storing.ts"
 
 const RETRY_MS = 1000
 
@@ -19,6 +21,8 @@ export interface Waiting {
 
 export class Journal implements ChangeLog {
   readonly isActive: boolean
+  /** Whether the last commit failed: what must be stored cannot be, for now. */
+  isFailing = false
   appended = 0
   durable = 0
   private batch: (Change | undefined)[] = []
@@ -28,11 +32,13 @@ export class Journal implements ChangeLog {
   private waiting = new Set<Waiting>()
   private readonly settling: { upTo: number; resolve: () => void }[] = []
   private readonly store: Store | undefined
+  private readonly storing: Storing
   private readonly clock: Clock
   private readonly logger: Logger
 
-  constructor(store: Store | undefined, clock: Clock, logger: Logger) {
+  constructor(store: Store | undefined, storing: Storing, clock: Clock, logger: Logger) {
     this.store = store
+    this.storing = storing
     this.isActive = store !== undefined
     this.clock = clock
     this.logger = logger
@@ -83,7 +89,7 @@ export class Journal implements ChangeLog {
       const upTo = this.appended
       this.batch = []
       this.unsettled.clear()
-      if (changes.length > 0) await this.commitUntilDone(changes)
+      if (changes.length > 0) await this.commitUntilDone(this.storing.toStored(changes))
       this.durable = upTo
       this.release()
     }
@@ -91,13 +97,17 @@ export class Journal implements ChangeLog {
   }
 
   /** A store that fails is asked again: nothing that waits for it is acknowledged meanwhile. */
-  private async commitUntilDone(changes: Change[]): Promise<void> {
+  private async commitUntilDone(changes: StoredChange[]): Promise<void> {
     for (;;) {
       try {
         await this.store!.commit(changes)
+        if (this.isFailing) this.logger.warn("the store works again")
+        this.isFailing = false
         return
       } catch (error) {
-        this.logger.error(`the store failed, trying again in ${RETRY_MS} ms: ${error}`)
+        if (!this.isFailing)
+          this.logger.error(`the store fails; nothing it must keep is acknowledged until it works: ${error}`)
+        this.isFailing = true
         await new Promise<void>((resolve) => {
           const stop = this.clock.every(RETRY_MS, () => {
             stop()

@@ -28,8 +28,8 @@ export const limitDefinitions = {
   maximumSubscriptionsPerClient: limit(10_000, 1, COUNT, "subscriptions of one client"),
   maximumInflight: limit(1024, 1, 65_535, "messages of QoS 1 and 2 on their way to one client"),
   receiveMaximum: limit(1024, 1, 65_535, "messages of QoS 1 and 2 on their way from one client"),
-  maximumQueuedMessages: limit(10_000, 0, COUNT, "messages waiting for one session"),
-  maximumQueuedBytes: limit(67_108_864, 0, COUNT, "bytes waiting for one session"),
+  maximumQueuedMessages: limit(10_000, 0, COUNT, "messages waiting for one session; with a store any number"),
+  maximumQueuedBytes: limit(67_108_864, 0, COUNT, "bytes waiting for one session; with a store 1 GiB"),
   maximumQueueMemoryBytes: limit(536_870_912, 0, COUNT, "bytes waiting for all sessions together"),
   maximumBacklogBytes: limit(4_194_304, 1024, COUNT, "bytes waiting for one socket; QoS 0 is dropped beyond"),
   maximumRetainedMessages: limit(1_000_000, 0, COUNT, "retained messages"),
@@ -44,8 +44,12 @@ export const limitDefinitions = {
   connectTimeoutSeconds: limit(10, 1, 3600, "time for a connection's CONNECT to arrive, seconds"),
   maximumTopicBytes: limit(65_535, 1, 65_535, "length of a topic, bytes"),
   maximumTopicLevels: limit(128, 1, 4096, "levels of a topic"),
+  retainedDelaySeconds: limit(1, 0, 3600, "seconds after which a retained QoS 0 message is stored; spares the disk"),
   sysIntervalSeconds: limit(10, 0, 86_400, "seconds between updates of $SYS; 0: no $SYS"),
 } as const satisfies Record<string, LimitDefinition>
+
+/** With a store what waits is on disk: it is bounded in bytes there, not in messages. */
+const storeDefaults = { maximumQueuedMessages: COUNT, maximumQueuedBytes: 1_073_741_824 }
 
 export type LimitName = keyof typeof limitDefinitions
 
@@ -96,9 +100,10 @@ const listenerDefaults: ListenerLimits = {
 }
 
 /** The limits with their defaults. Throws `INVALID_OPTION` for a name that is none, or a number out of range. */
-export function resolveLimits(given: Partial<Limits> = {}): Limits {
+export function resolveLimits(given: Partial<Limits> = {}, hasStore = false): Limits {
   const limits = {} as Limits
   for (const name of Object.keys(limitDefinitions) as LimitName[]) limits[name] = limitDefinitions[name].default
+  if (hasStore) Object.assign(limits, storeDefaults)
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue
     limits[name as LimitName] = checkLimit(name, value)

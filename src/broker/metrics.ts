@@ -59,6 +59,28 @@ export class Metrics {
   connections = 0
   clientsMaximum = 0
 
+  /** The sums that go on where the last run left them. */
+  static readonly totals = [
+    "bytesReceived",
+    "bytesSent",
+    "packetsReceived",
+    "packetsSent",
+    "publishReceived",
+    "publishSent",
+    "publishBytesReceived",
+    "publishBytesSent",
+    "socketsOpened",
+    "connectsReceived",
+    "sessionsExpired",
+    "clientsMaximum",
+  ] as const
+
+  /** Takes in a sum of the last run. */
+  restore(name: string, value: number): void {
+    const known = Metrics.totals.find((each) => each === name)
+    if (known !== undefined) this[known] += value
+  }
+
   get droppedTotal(): number {
     let total = 0
     for (const count of Object.values(this.dropped)) total += count

@@ -3,7 +3,7 @@
  * and where to say what happened. `auth`, `store` and the embedding service implement them and reach no deeper.
  */
 import type { ProtocolLevel, Reason, UserProperty } from "../codec/index.ts"
-import type { Change } from "../session/index.ts"
+import type { Stored, StoredChange, StoredDelivery } from "./stored.ts"
 
 /** A client that asks to be let in. */
 export interface Connecting {
@@ -102,9 +102,28 @@ export interface Logger {
   error(message: string): void
 }
 
-/** Keeps what must survive the process. */
+/**
+ * Keeps what must survive the process. One broker at a time uses it: `load` once, then the rest.
+ *
+ * `sqlite()` and `memory()` implement it, and `manju/store-conformance` has the tests that any other must pass.
+ */
 export interface Store {
-  /** All of them or none, in order; durable when it resolves. */
-  commit(changes: readonly Change[]): Promise<void>
+  /** What the last run left; opens what has to be opened, and throws where that cannot be done. */
+  load(): AsyncIterable<Stored>
+  /** Applies all of them or none, in order; durable when it resolves. Asked again after a rejection. */
+  commit(changes: readonly StoredChange[]): Promise<void>
+  /** Deliveries of an owner that wait (have no packet id), behind the sequence `after`, in order, at most `limit`. */
+  page(owner: string, after: number, limit: number): Promise<StoredDelivery[]>
   close(): Promise<void>
 }
+
+export type {
+  Stored,
+  StoredChange,
+  StoredDelivery,
+  StoredMessage,
+  StoredQueue,
+  StoredSession,
+  StoredSubscription,
+  StoredWill,
+} from "./stored.ts"

@@ -57,7 +57,7 @@ export class SessionRegistry {
     }
     if (session === undefined) {
       const created = new Session(clientId, expirySeconds, this.owner)
-      this.sessions.set(clientId, created)
+      this.add(created)
       return { session: created, isPresent: false }
     }
     this.stopWaiting(session) // a will that was delayed is not published any more [MQTT-3.1.3-9]
@@ -75,24 +75,18 @@ export class SessionRegistry {
       this.end(session)
       return
     }
-    const now = this.owner.now()
-    if (session.expirySeconds !== NEVER_EXPIRES_SECONDS) {
-      this.expiries.set(
-        session,
-        this.timers.schedule(now + session.expirySeconds * 1000, () => this.expire(session)),
-      )
-    }
-    if (session.will !== undefined) {
-      if (session.will.delaySeconds === 0) this.publishWill(session)
-      else {
-        const due = now + session.will.delaySeconds * 1000
-        this.delayedWills.set(
-          session,
-          this.timers.schedule(due, () => this.publishWill(session)),
-        )
-      }
-    }
+    this.await(session, this.owner.now())
     this.record(session)
+  }
+
+  /** Makes a session known. */
+  add(session: Session): void {
+    this.sessions.set(session.clientId, session)
+  }
+
+  /** A session of the last run is complete: it has had no connection since `disconnectedAt`. */
+  restore(session: Session, disconnectedAt: number): void {
+    this.await(session, disconnectedAt)
   }
 
   /** Ends a session: whatever it held is gone, and its will is due. [MQTT-3.1.4-4] */
@@ -113,6 +107,21 @@ export class SessionRegistry {
     const { clientId, expirySeconds, will, outlet } = session
     const disconnectedAt = outlet === undefined ? this.owner.now() : undefined
     this.owner.changes.append({ kind: "session", session: { clientId, expirySeconds, disconnectedAt, will } })
+  }
+
+  /** A session without a connection waits for its expiry, and its will for its delay. */
+  private await(session: Session, since: number): void {
+    const { expirySeconds, will } = session
+    if (expirySeconds !== NEVER_EXPIRES_SECONDS) {
+      const expiry = this.timers.schedule(since + expirySeconds * 1000, () => this.expire(session))
+      this.expiries.set(session, expiry)
+    }
+    if (will === undefined) return
+    if (will.delaySeconds === 0) this.publishWill(session)
+    else {
+      const due = this.timers.schedule(since + will.delaySeconds * 1000, () => this.publishWill(session))
+      this.delayedWills.set(session, due)
+    }
   }
 
   private expire(session: Session): void {

@@ -10,6 +10,8 @@ import type { Metrics } from "./metrics.ts"
 import type { Timer } from "./timers.ts"
 
 const PREFIX = "$SYS/broker/"
+/** How often the sums that outlive the process are stored. */
+const SAVE_MS = 60_000
 const LOAD_MINUTES = [1, 5, 15] as const
 
 /** What one pass over sessions and connections finds. */
@@ -91,6 +93,7 @@ export class SysTree {
   private readonly lastTotals = new Map<string, number>()
   private readonly startedAt: number
   private updatedAt: number
+  private savedAt: number
   private timer: Timer | undefined
   private readonly core: Core
   private readonly version: string
@@ -98,7 +101,7 @@ export class SysTree {
   constructor(core: Core, version: string) {
     this.core = core
     this.version = version
-    this.startedAt = this.updatedAt = core.now()
+    this.startedAt = this.updatedAt = this.savedAt = core.now()
   }
 
   /** Publishes everything once, then what changes, every `sysIntervalSeconds`; nothing if that is 0. */
@@ -121,6 +124,10 @@ export class SysTree {
     for (const name in loads) this.updateLoad(name, loads[name]!(census), now - this.updatedAt)
     for (const name in figures) this.publish(name, String(figures[name]!(census)))
     this.updatedAt = now
+    if (now - this.savedAt >= SAVE_MS) {
+      this.savedAt = now
+      core.saveTotals()
+    }
     this.timer = core.timers.schedule(now + core.limits.sysIntervalSeconds * 1000, () => this.update())
   }
 

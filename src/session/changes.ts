@@ -21,6 +21,7 @@ export type Change =
   | { kind: "completed"; clientId: string; packetId: number }
   | { kind: "retained"; message: Message }
   | { kind: "unretained"; topicName: string }
+  | { kind: "total"; name: string; value: number }
 
 export interface SessionRecord {
   clientId: string
@@ -54,6 +55,8 @@ export interface DeliveryRecord {
   qos: QoS
   retain: boolean
   identifiers: readonly number[] | undefined
+  /** The `$share` filter it came through. */
+  group: string | undefined
 }
 
 /** Where changes go: the broker's journal. */

@@ -3,9 +3,12 @@ import type { Message } from "./message.ts"
 
 /** Where a delivery goes back to when its session ends before it is done: the queue of its share group. */
 export interface ReturnAddress {
-  /** Takes one back, before all that wait: the last one first. */
-  giveBack(delivery: Delivery): void
-  /** Lets those take who can. */
+  /** Under which the store knows it. */
+  readonly owner: string
+  giveBack(delivery: Delivery, loan: number | undefined): void
+  /** What was lent is done. */
+  settle(loan: number): void
+  /** Lets the members take what has come back. */
   offer(): void
 }
 
@@ -18,6 +21,8 @@ export class Delivery {
   readonly identifiers: readonly number[] | undefined
   /** The share group it came through, where it may go to another member. */
   readonly group: ReturnAddress | undefined
+  /** Under which sequence its group still keeps it in the store: a member that does not survive a crash only has it on loan. */
+  loan: number | undefined = undefined
   /** Its place in the order of the session. */
   sequence = 0
   packetId = 0

@@ -1,6 +1,7 @@
 /** What a session needs of the broker around it. */
 import type { QoS, Reason } from "../codec/index.ts"
 import type { ChangeLog } from "./changes.ts"
+import type { Delivery } from "./delivery.ts"
 import type { Message } from "./message.ts"
 
 /** Why a message did not reach somebody who should have got it. Each is counted. */
@@ -30,6 +31,8 @@ export interface SessionHost {
   inflightCount: number
   /** The broker's clock, milliseconds. */
   now(): number
+  /** Reads deliveries that wait in the store, behind the sequence `after`, in order; only ever asked with a store. */
+  page(owner: string, after: number, limit: number): Promise<Delivery[]>
   /** What is retained for a topic now. */
   retainedMessage(topicName: string): Message | undefined
   dropped(reason: DropReason, clientId: string, message: Message): void

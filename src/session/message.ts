@@ -43,6 +43,8 @@ export class Message {
   /** What the Message Expiry Interval said when it came, in seconds; -1: nothing. */
   expirySeconds = -1
 
+  /** Under which the store has it; 0: it has never been there. */
+  storedId = 0
   /** Whether it is being handed round, so that its forms are worth keeping for the next receiver. */
   isRouting = false
 
@@ -105,6 +107,26 @@ export class Message {
       message.properties = encodeProperties(travelling)
       message.propertiesEnd = message.properties.length
       break
+    }
+    return message
+  }
+
+  /** A message as a store has kept it; `expiresAt` in milliseconds of the broker's clock. */
+  static restore(
+    topic: Topic,
+    payload: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    properties: Uint8Array,
+    expirySeconds: number | undefined,
+    expiresAt: number | undefined,
+  ): Message {
+    const message = Message.create(topic, payload, qos, retain, {}, 0)
+    message.properties = Buffer.from(properties.buffer, properties.byteOffset, properties.byteLength)
+    message.propertiesEnd = properties.length
+    if (expirySeconds !== undefined && expiresAt !== undefined) {
+      message.expirySeconds = expirySeconds
+      message.expiresAt = expiresAt
     }
     return message
   }
@@ -249,7 +271,7 @@ export function packetIdAt(bytes: Uint8Array, start: number, topicBytes: number)
 }
 
 /** The properties encoded, without the length in front. */
-function encodeProperties(properties: Properties): Buffer {
+export function encodeProperties(properties: Properties): Buffer {
   writeProperties(writer.begin(0), properties)
   const packet = writer.finish()
   let at = 1

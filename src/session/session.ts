@@ -12,13 +12,13 @@
  */
 import { type QoS, Reason } from "../codec/index.ts"
 import type { Subscription, Target } from "../router/index.ts"
+import { Backlog } from "./backlog.ts"
 import type { Will } from "./changes.ts"
 import { Delivery, unkept } from "./delivery.ts"
 import type { GroupQueue } from "./group.ts"
 import type { Outlet, SessionHost } from "./host.ts"
 import { Inflight } from "./inflight.ts"
 import type { Message } from "./message.ts"
-import { DeliveryQueue } from "./queue.ts"
 
 /** Retained messages still to be sent for a subscription, the next one last. */
 interface Replay {
@@ -39,7 +39,7 @@ export class Session {
   /** Whether it ends with its connection, so that nothing of it need be kept. */
   readonly isVolatile: boolean
   private readonly inflight = new Inflight()
-  private readonly queue = new DeliveryQueue()
+  private readonly queue: Backlog
   /** In flight, but not yet sent on this connection: resumed, or waiting to be durable. */
   private readonly unsent: Delivery[] = []
   private readonly groups = new Map<GroupQueue, Subscription<Session>>()
@@ -53,6 +53,7 @@ export class Session {
     this.expirySeconds = expirySeconds
     this.isVolatile = expirySeconds === 0
     this.host = host
+    this.queue = new Backlog(clientId, host, host.changes.isActive && !this.isVolatile)
   }
 
   get inflightCount(): number {
@@ -130,6 +131,20 @@ export class Session {
     return Reason.Success
   }
 
+  /** A delivery that was in flight when the last run ended. */
+  restoreInflight(delivery: Delivery): void {
+    delivery.isSent = true
+    delivery.isReleased = delivery.message === undefined
+    this.inflight.restore(delivery.packetId, delivery)
+    this.host.inflightCount++
+  }
+
+  /** What waited when the last run ended. */
+  restoreQueue(count: number, bytes: number, lastSequence: number): void {
+    this.lastSequence = lastSequence
+    this.queue.restore(count, bytes)
+  }
+
   /** Gives the session to a connection, to which nothing is sent before `resume`. */
   bind(outlet: Outlet): void {
     this.outlet = outlet
@@ -166,7 +181,9 @@ export class Session {
     if (outlet === undefined) return
     if (this.unsent.length > 0) this.pumpUnsent(outlet)
     while (this.quota > this.unsent.length && outlet.isWritable) {
+      this.queue.refill(this)
       const isQueued = this.queue.length > 0
+      if (isQueued && this.queue.first === undefined) return // it is being read from the store
       const delivery = isQueued ? this.unqueue() : (this.takeFromGroups() ?? this.takeFromReplays())
       if (delivery === undefined) {
         if (isQueued) continue
@@ -195,15 +212,14 @@ export class Session {
     for (const [, delivery] of this.inflight.all()) {
       const mayMove = delivery.qos === 1 || !delivery.isSent // a QoS 2 message once sent stays. [MQTT-4.8.2-5]
       if (delivery.group !== undefined && delivery.message !== undefined && mayMove) returned.push(delivery)
+      else if (delivery.loan !== undefined) delivery.group!.settle(delivery.loan)
       this.host.inflightCount--
     }
     returned.sort((a, b) => a.sequence - b.sequence)
-    for (let delivery = this.queue.shift(); delivery !== undefined; delivery = this.queue.shift()) {
-      this.host.queueBytes -= delivery.message!.sizeBytes
-      if (delivery.group !== undefined) returned.push(delivery)
+    for (const delivery of this.queue.close()) if (delivery.group !== undefined) returned.push(delivery)
+    for (const { message, group, loan } of returned.reverse()) {
+      group!.giveBack(new Delivery(message, message!.qos, false, undefined, undefined), loan)
     }
-    for (const { message, group } of returned.reverse())
-      group!.giveBack(new Delivery(message, message!.qos, false, undefined, undefined))
     for (const group of new Set(returned.map(({ group }) => group!))) group.offer()
   }
 
@@ -229,6 +245,7 @@ export class Session {
       return
     }
     const delivery = new Delivery(message.keep(), qos, retain, identifiers, group)
+    if (group !== undefined && this.isVolatile && qos === 1) delivery.loan = group.lend(delivery)
     if (!isOpen) this.enqueue(delivery)
     else {
       delivery.sequence = ++this.lastSequence
@@ -245,12 +262,11 @@ export class Session {
     if (queue.length >= maximumQueuedMessages) this.dropExpired()
     if (queue.length >= maximumQueuedMessages || queue.bytes + bytes > maximumQueuedBytes) {
       host.dropped("queue full", this.clientId, message)
-    } else if (host.queueBytes + bytes > maximumQueueMemoryBytes) {
+    } else if (!queue.goesToStore && host.queueBytes + bytes > maximumQueueMemoryBytes) {
       host.dropped("queue memory full", this.clientId, message)
     } else {
       delivery.sequence = ++this.lastSequence
       queue.push(delivery)
-      host.queueBytes += bytes
       this.recordQueued(delivery)
     }
   }
@@ -264,7 +280,6 @@ export class Session {
     const delivery = this.queue.shift()
     if (delivery === undefined) return undefined
     const message = delivery.message!
-    this.host.queueBytes -= message.sizeBytes
     if (!message.isExpired(this.host.now())) return delivery
     this.record({ kind: "settled", owner: this.clientId, sequence: delivery.sequence })
     this.host.dropped("message expired", this.clientId, message)
@@ -320,10 +335,16 @@ export class Session {
 
   private takeFromGroups(): Delivery | undefined {
     for (const [group, member] of this.groups) {
-      const message = group.take()?.message
-      if (message === undefined) continue
+      const taken = group.take(this)
+      if (taken === undefined) continue
+      const message = taken.message!
       const qos = message.qos < member.qos ? message.qos : member.qos
-      return new Delivery(message, qos, message.retain && member.retainAsPublished, member.identifiers, group)
+      const retain = message.retain && member.retainAsPublished
+      const delivery = new Delivery(message, qos, retain, member.identifiers, group)
+      if (qos === 1)
+        delivery.loan = taken.loan // at QoS 2 it is this session's, whatever comes [MQTT-4.8.2-5]
+      else if (taken.loan !== undefined) group.settle(taken.loan)
+      return delivery
     }
     return undefined
   }
@@ -356,13 +377,15 @@ export class Session {
   private forget(packetId: number, delivery: Delivery): void {
     this.inflight.remove(packetId)
     this.host.inflightCount--
+    if (delivery.loan !== undefined) delivery.group!.settle(delivery.loan)
     if (delivery.sequence > 0) this.record({ kind: "settled", owner: this.clientId, sequence: delivery.sequence })
   }
 
   private recordQueued(delivery: Delivery): void {
     const { sequence, qos, retain, identifiers } = delivery
     const message = delivery.message!
-    this.record({ kind: "queued", owner: this.clientId, delivery: { sequence, message, qos, retain, identifiers } })
+    const record = { sequence, message, qos, retain, identifiers, group: delivery.group?.owner }
+    this.record({ kind: "queued", owner: this.clientId, delivery: record })
   }
 
   private record(change: Parameters<SessionHost["changes"]["append"]>[0]): void {

@@ -160,7 +160,7 @@ async function clear(harness: Harness): Promise<void> {
 
 describe("mutated sessions neither throw nor hang nor disturb a bystander", () => {
   const slow: Auth = { authenticate: async () => true, authorize: async (_, __, topic) => !topic.endsWith("3") }
-  const store: Store = { commit: async () => {}, close: async () => {} }
+  const store: Store = { async *load() {}, page: async () => [], commit: async () => {}, close: async () => {} }
   for (const level of levels) {
     test(`level ${level}`, () => run(new Harness(), level, 0x6d616e + level), 60_000)
     test(`level ${level}: with small limits`, async () => {

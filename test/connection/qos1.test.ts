@@ -46,7 +46,7 @@ describe("a message of QoS 1 from the client", () => {
     expect(heard(client)).toEqual([])
     await store.commitAll()
     expect(heard(client)).toEqual(["puback 1"])
-    expect(store.committed).toContainEqual(expect.objectContaining({ kind: "queued", owner: "sub" }))
+    expect(store.committed).toContainEqual(expect.objectContaining({ kind: "queued", delivery: { owner: "sub" } }))
   })
 })
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test"
 import type mqtt from "mqtt-packet"
 import { durable, Harness, type TestClient } from "../support/harness.ts"
-import { LateStore, microtasks } from "../support/store.ts"
+import { LateStore, microtasks, ownerOf } from "../support/store.ts"
 
 const payloads = (client: TestClient) => client.messages().map((message) => message.split(" ")[1])
 
@@ -207,7 +207,7 @@ describe("the queue of a group", () => {
     await store.commitAll()
     expect(publisher.take()).toMatchObject([{ cmd: "puback", reasonCode: 0 }])
     const owned = (owner: string) =>
-      store.committed.flatMap((change) => ("owner" in change && change.owner === owner ? [change.kind] : []))
+      store.committed.flatMap((change) => (ownerOf(change) === owner ? [change.kind] : []))
     expect(owned("$share/g/t")).toEqual(["queued"])
     const batches = store.committed.length
     const resumed = harness.connect({ clientId: "a", ...narrow(60) })

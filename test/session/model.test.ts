@@ -301,7 +301,7 @@ for (const [name, isStored, seeds] of [
           await runOut(lived)
           const open = new Set<string>()
           for (const change of lived.world.store!.committed) {
-            if (change.kind === "queued") open.add(`${change.owner} ${change.delivery.sequence}`)
+            if (change.kind === "queued") open.add(`${change.delivery.owner} ${change.delivery.sequence}`)
             if (change.kind === "settled") open.delete(`${change.owner} ${change.sequence}`)
             if (change.kind === "received") open.add(`${change.clientId} received ${change.packetId}`)
             if (change.kind === "completed") open.delete(`${change.clientId} received ${change.packetId}`)

@@ -1,18 +1,34 @@
 import type { Store } from "../../src/broker/ports.ts"
-import type { Change } from "../../src/session/index.ts"
+import type { Stored, StoredChange, StoredDelivery } from "../../src/broker/stored.ts"
+import { memory } from "../../src/store/memory.ts"
 
 /** A store that commits when the test says so. */
 export class LateStore implements Store {
   /** Commits that have been asked for and not been answered. */
-  readonly pending: { changes: readonly Change[]; resolve: () => void; reject: (error: Error) => void }[] = []
+  readonly pending: { changes: readonly StoredChange[]; resolve: () => void; reject: (error: Error) => void }[] = []
   /** Everything that has been committed. */
-  readonly committed: Change[] = []
+  readonly committed: StoredChange[] = []
 
-  commit(changes: readonly Change[]): Promise<void> {
+  private readonly inner: Store
+
+  /** What is committed goes to `inner`, which may have been another broker's before. */
+  constructor(inner = memory()) {
+    this.inner = inner
+  }
+
+  load(): AsyncIterable<Stored> {
+    return this.inner.load()
+  }
+
+  page(owner: string, after: number, limit: number): Promise<StoredDelivery[]> {
+    return this.inner.page(owner, after, limit)
+  }
+
+  commit(changes: readonly StoredChange[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const commit = () => {
         this.committed.push(...changes)
-        resolve()
+        this.inner.commit(changes).then(resolve)
       }
       this.pending.push({ changes, resolve: commit, reject })
     })
@@ -30,6 +46,12 @@ export class LateStore implements Store {
   close(): Promise<void> {
     return Promise.resolve()
   }
+}
+
+/** The owner of the delivery that a change is about, if it is about one. */
+export function ownerOf(change: StoredChange): string | undefined {
+  if (change.kind === "queued") return change.delivery.owner
+  return "owner" in change ? change.owner : undefined
 }
 
 /** Lets everything that waits only for promises happen. */

@@ -1,0 +1,101 @@
+/**
+ * Between the broker's own objects and what a store keeps of them. Messages get their ids here: the same object, however
+ * many wait for it, is the same message to the store.
+ */
+import type { Properties } from "../codec/index.ts"
+import { publishProperties } from "../codec/index.ts"
+import type { Topic } from "../router/index.ts"
+import { type Change, Delivery, encodeProperties, Message, type ReturnAddress, type Will } from "../session/index.ts"
+import type { StoredChange, StoredDelivery, StoredMessage, StoredWill } from "./stored.ts"
+
+export class Storing {
+  lastMessageId = 0
+  private readonly topicNamed: (name: string) => Topic | undefined
+
+  constructor(topicNamed: (name: string) => Topic | undefined) {
+    this.topicNamed = topicNamed
+  }
+
+  /** A batch of changes as plain data; a message that several refer to is one object. */
+  toStored(changes: readonly Change[]): StoredChange[] {
+    const messages = new Map<Message, StoredMessage>()
+    return changes.map((change) => this.changeToStored(change, messages))
+  }
+
+  message(stored: StoredMessage): Message | undefined {
+    const topic = this.topicNamed(stored.topic)
+    if (topic === undefined) return undefined
+    const { payload, qos, retain, properties, expirySeconds, expiresAt } = stored
+    const message = Message.restore(topic, payload, qos, retain, properties, expirySeconds, expiresAt)
+    message.storedId = stored.id
+    return message
+  }
+
+  /** `group`: the queue of the share group that the delivery came through. */
+  delivery(stored: StoredDelivery, group: ReturnAddress | undefined): Delivery | undefined {
+    const message = stored.message === undefined ? undefined : this.message(stored.message)
+    if (message === undefined && stored.message !== undefined) return undefined
+    const delivery = new Delivery(message, stored.qos, stored.retain, stored.identifiers, group)
+    delivery.sequence = stored.sequence
+    delivery.packetId = stored.packetId ?? 0
+    return delivery
+  }
+
+  will(stored: StoredWill): Will | undefined {
+    const topic = this.topicNamed(stored.topic)
+    if (topic === undefined) return undefined
+    const properties: Properties = publishProperties(Buffer.from(stored.properties), 0, stored.properties.length)
+    if (stored.expirySeconds !== undefined) properties.messageExpirySeconds = stored.expirySeconds
+    const { payload, qos, retain, delaySeconds } = stored
+    return { topic, payload, qos, retain, properties, delaySeconds }
+  }
+
+  private changeToStored(change: Change, messages: Map<Message, StoredMessage>): StoredChange {
+    switch (change.kind) {
+      case "session": {
+        const { will, ...session } = change.session
+        return { kind: "session", session: { ...session, will: will && willToStored(will) } }
+      }
+      case "subscribed": {
+        const { topicFilter, options, identifier } = change.subscription
+        return { kind: "subscribed", subscription: { clientId: change.clientId, topicFilter, ...options, identifier } }
+      }
+      case "queued": {
+        const { message, ...rest } = change.delivery
+        const { owner } = change
+        const delivery = { owner, ...rest, packetId: undefined, bytes: message.sizeBytes }
+        return { kind: "queued", delivery: { ...delivery, message: this.messageToStored(message, messages) } }
+      }
+      case "retained":
+        return { kind: "retained", message: this.messageToStored(change.message, messages) }
+      default:
+        return change
+    }
+  }
+
+  private messageToStored(message: Message, messages: Map<Message, StoredMessage>): StoredMessage {
+    let stored = messages.get(message)
+    if (stored === undefined) {
+      if (message.storedId === 0) message.storedId = ++this.lastMessageId
+      const { topic, qos, retain, expirySeconds, expiresAt } = message
+      stored = {
+        id: message.storedId,
+        topic: topic.name,
+        payload: message.payload.subarray(message.payloadStart, message.payloadEnd),
+        qos,
+        retain,
+        properties: message.properties.subarray(message.propertiesStart, message.propertiesEnd),
+        expirySeconds: expirySeconds < 0 ? undefined : expirySeconds,
+        expiresAt: expirySeconds < 0 ? undefined : Math.round(expiresAt),
+      }
+      messages.set(message, stored)
+    }
+    return stored
+  }
+}
+
+function willToStored({ topic, payload, qos, retain, properties, delaySeconds }: Will): StoredWill {
+  const { messageExpirySeconds: expirySeconds, ...travelling } = properties
+  const encoded = encodeProperties(travelling)
+  return { topic: topic.name, payload, qos, retain, properties: encoded, expirySeconds, delaySeconds }
+}

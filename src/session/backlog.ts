@@ -1,0 +1,107 @@
+/**
+ * The queue of a session: its head in memory, the rest in the store.
+ *
+ * A million messages that wait must not be a million objects. Once `HEAD_LENGTH` of them wait in memory and the session is
+ * one that survives, those that follow go to the store alone; when the head has half gone, the next page is read behind
+ * it. Without a store everything stays in memory, within the limits.
+ */
+import type { Delivery } from "./delivery.ts"
+import type { SessionHost } from "./host.ts"
+import { DeliveryQueue } from "./queue.ts"
+
+const HEAD_LENGTH = 1000
+
+export class Backlog {
+  private readonly head = new DeliveryQueue()
+  private storedCount = 0
+  private storedBytes = 0
+  /** The sequence behind which the store's part begins. */
+  private storedAfter = 0
+  private isReading = false
+  private isClosed = false
+  private readonly owner: string
+  private readonly host: SessionHost
+  private readonly mayStore: boolean
+
+  constructor(owner: string, host: SessionHost, mayStore: boolean) {
+    this.owner = owner
+    this.host = host
+    this.mayStore = mayStore
+  }
+
+  get length(): number {
+    return this.head.length + this.storedCount
+  }
+
+  get bytes(): number {
+    return this.head.bytes + this.storedBytes
+  }
+
+  /** The first one, if it is in memory. */
+  get first(): Delivery | undefined {
+    return this.head.first
+  }
+
+  /** Whether the next one to be pushed takes no memory. */
+  get goesToStore(): boolean {
+    return this.storedCount > 0 || (this.mayStore && this.head.length >= HEAD_LENGTH)
+  }
+
+  /** Adds a delivery that has its sequence; what goes to the store must be recorded by the caller. */
+  push(delivery: Delivery): void {
+    const bytes = delivery.message!.sizeBytes
+    if (this.goesToStore) {
+      if (this.storedCount === 0) this.storedAfter = delivery.sequence - 1
+      this.storedCount++
+      this.storedBytes += bytes
+    } else {
+      this.head.push(delivery)
+      this.host.queueBytes += bytes
+    }
+  }
+
+  /** Takes the first one, if it is in memory. */
+  shift(): Delivery | undefined {
+    const delivery = this.head.shift()
+    if (delivery !== undefined) this.host.queueBytes -= delivery.message!.sizeBytes
+    return delivery
+  }
+
+  /** What the last run left in the store. */
+  restore(count: number, bytes: number): void {
+    this.storedCount = count
+    this.storedBytes = bytes
+    this.storedAfter = Number.MIN_SAFE_INTEGER
+  }
+
+  /** Reads on if the head runs short; `taker` is pumped when there is more. */
+  refill(taker: { pump(): void }): void {
+    if (this.storedCount === 0 || this.isReading || this.head.length > HEAD_LENGTH / 2) return
+    this.isReading = true
+    const expected = this.storedCount
+    this.host.page(this.owner, this.storedAfter, HEAD_LENGTH).then((deliveries) => {
+      this.isReading = false
+      if (this.isClosed) return
+      if (deliveries.length === 0) this.storedCount -= expected // nothing of what was counted is there
+      for (const delivery of deliveries) this.take(delivery)
+      taker.pump()
+    })
+  }
+
+  /** Nothing more is read; gives what is in memory. */
+  close(): Delivery[] {
+    this.isClosed = true
+    const rest: Delivery[] = []
+    for (let delivery = this.shift(); delivery !== undefined; delivery = this.shift()) rest.push(delivery)
+    return rest
+  }
+
+  private take(delivery: Delivery): void {
+    const bytes = delivery.message!.sizeBytes
+    this.head.push(delivery)
+    this.host.queueBytes += bytes
+    this.storedCount--
+    this.storedBytes -= bytes
+    this.storedAfter = delivery.sequence
+  }
+}

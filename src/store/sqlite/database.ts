@@ -1,0 +1,323 @@
+/**
+ * The SQLite store itself, synchronous: opened, migrated, written, read. It runs in the store's worker, so that a sync of
+ * the disk stops nobody; tests and `manju check` use it directly.
+ *
+ * WAL, and `synchronous=FULL` for durability against power cuts: every commit is one sync of the log. A database that a
+ * newer manju has written, or that is none, is refused and left as it was.
+ */
+import { Database } from "bun:sqlite"
+import { existsSync, statSync } from "node:fs"
+import { eq } from "drizzle-orm"
+import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite"
+import type {
+  Stored,
+  StoredChange,
+  StoredDelivery,
+  StoredMessage,
+  StoredSession,
+  StoredWill,
+} from "../../broker/ports.ts"
+import { migrations } from "./migrations.ts"
+import {
+  type deliveries,
+  messages,
+  receivedIds,
+  retained,
+  sessions,
+  subscriptions,
+  totals,
+  type WillColumn,
+} from "./schema.ts"
+import { prepareStatements, type Statements } from "./statements.ts"
+
+/** `power`: a commit survives a power cut. `process`: it survives the process, and most power cuts. */
+export type Durability = "power" | "process"
+
+export class StoreDatabase {
+  private readonly sqlite: Database
+  private readonly db: BunSQLiteDatabase
+  private readonly statements: Statements
+  /** Messages that are known to be there, within one commit. */
+  private readonly written = new Set<number>()
+
+  /** Opens or makes the database. Throws an `Error` that says what is wrong with the file. */
+  constructor(path: string, durability: Durability) {
+    this.sqlite = openFile(path)
+    this.sqlite.run("PRAGMA journal_mode = WAL")
+    this.sqlite.run(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
+    this.db = drizzle(this.sqlite)
+    this.migrate(path)
+    this.statements = prepareStatements(this.db)
+  }
+
+  /** Applies all changes or none. */
+  commit(changes: readonly StoredChange[]): void {
+    this.sqlite.run("BEGIN IMMEDIATE")
+    try {
+      this.written.clear()
+      for (const change of changes) this.apply(change)
+      this.sqlite.run("COMMIT")
+    } catch (error) {
+      if (this.sqlite.inTransaction) this.sqlite.run("ROLLBACK")
+      throw error
+    }
+  }
+
+  /** Everything but the deliveries that wait. */
+  *load(): Generator<Stored> {
+    const { db, statements } = this
+    for (const { will, disconnectedAt, ...session } of db.select().from(sessions).all()) {
+      yield {
+        kind: "session",
+        session: { ...session, disconnectedAt: disconnectedAt ?? undefined, will: willOf(will) },
+      }
+    }
+    for (const { identifier, qos, retainHandling, ...rest } of db.select().from(subscriptions).all()) {
+      const options = { qos: qos as 0 | 1 | 2, retainHandling: retainHandling as 0 | 1 | 2 }
+      yield { kind: "subscribed", subscription: { ...rest, ...options, identifier: identifier ?? undefined } }
+    }
+    for (const row of db.select().from(receivedIds).all()) yield { kind: "received", ...row }
+    for (const row of statements.inflight.all()) yield { kind: "inflight", delivery: deliveryOf(row) }
+    for (const { owner, lastSequence, count, bytes } of statements.queues.all()) {
+      yield { kind: "queue", queue: { owner, count, bytes, lastSequence: lastSequence ?? 0 } }
+    }
+    for (const row of db.select().from(totals).all()) yield { kind: "total", ...row }
+    yield { kind: "lastMessageId", id: statements.lastMessageId.get()?.id ?? 0 }
+    yield* this.loadRetained()
+  }
+
+  /** The deliveries of `owner` that wait, behind the sequence `after`, in order. */
+  page(owner: string, after: number, limit: number): StoredDelivery[] {
+    return this.statements.page.all({ owner, after, limit }).map(deliveryOf)
+  }
+
+  close(): void {
+    this.sqlite.close()
+  }
+
+  private migrate(path: string): void {
+    const applied = userVersion(this.sqlite)
+    if (applied === migrations.length) return
+    this.sqlite.transaction(() => {
+      for (const migration of migrations.slice(applied)) this.sqlite.run(migration)
+      this.sqlite.run(`PRAGMA application_id = ${APPLICATION_ID}`)
+      this.sqlite.run(`PRAGMA user_version = ${migrations.length}`)
+    })()
+    if (userVersion(this.sqlite) !== migrations.length) throw new Error(`${path} could not be migrated`)
+  }
+
+  private apply(change: StoredChange): void {
+    const { statements } = this
+    switch (change.kind) {
+      case "session":
+        this.putSession(change.session)
+        break
+      case "sessionRemoved":
+        this.removeSession(change.clientId)
+        break
+      case "subscribed":
+        statements.putSubscription.run({
+          ...change.subscription,
+          identifier: change.subscription.identifier ?? null,
+        })
+        break
+      case "unsubscribed":
+        statements.removeSubscription.run({ clientId: change.clientId, topicFilter: change.topicFilter })
+        break
+      case "queued":
+        this.putDelivery(change.delivery)
+        break
+      case "sent":
+        statements.setPacketId.run({
+          owner: change.owner,
+          sequence: change.sequence,
+          packetId: change.packetId,
+        })
+        break
+      case "released":
+        this.letGo(change.owner, change.sequence, statements.release)
+        break
+      case "settled":
+        this.letGo(change.owner, change.sequence, statements.settle)
+        break
+      case "received":
+        statements.putReceived.run({ clientId: change.clientId, packetId: change.packetId })
+        break
+      case "completed":
+        statements.removeReceived.run({ clientId: change.clientId, packetId: change.packetId })
+        break
+      case "retained":
+        this.putRetained(change.message)
+        break
+      case "unretained":
+        this.removeRetained(change.topicName)
+        break
+      case "total":
+        statements.putTotal.run({ name: change.name, value: change.value })
+        break
+    }
+  }
+
+  private putSession({ clientId, expirySeconds, disconnectedAt, will }: StoredSession): void {
+    const column: WillColumn | null =
+      will === undefined ? null : { ...will, payload: base64(will.payload), properties: base64(will.properties) }
+    this.statements.putSession.run({ clientId, expirySeconds, disconnectedAt: disconnectedAt ?? null, will: column })
+  }
+
+  private removeSession(clientId: string): void {
+    const { statements } = this
+    statements.removeSession.run({ clientId })
+    statements.removeSubscriptions.run({ clientId })
+    statements.removeAllReceived.run({ clientId })
+    const ids = statements.deliveriesOf.all({ owner: clientId })
+    statements.removeDeliveries.run({ owner: clientId })
+    for (const { id } of ids) if (id !== null) this.removeOrphan(id)
+  }
+
+  private putDelivery({ message, identifiers, group, packetId, ...rest }: StoredDelivery): void {
+    this.putMessage(message!)
+    this.statements.putDelivery.run({
+      ...rest,
+      messageId: message!.id,
+      identifiers: identifiers ?? null,
+      group: group ?? null,
+      packetId: packetId ?? null,
+    })
+  }
+
+  private putMessage(message: StoredMessage): void {
+    if (this.written.has(message.id)) return
+    this.written.add(message.id)
+    const { payload, properties, expirySeconds = null, expiresAt = null } = message
+    const bytes = { payload: bufferOf(payload), properties: bufferOf(properties) }
+    this.statements.putMessage.run({ ...message, ...bytes, expirySeconds, expiresAt })
+  }
+
+  /** A delivery has no more need of its message, which goes if nobody else has. */
+  private letGo(owner: string, sequence: number, change: Statements["settle"] | Statements["release"]): void {
+    const id = this.statements.messageOf.get({ owner, sequence })?.id
+    change.run({ owner, sequence })
+    if (id != null) this.removeOrphan(id)
+  }
+
+  private putRetained(message: StoredMessage): void {
+    const { topic, id: messageId } = message
+    const previous = this.statements.retainedMessageOf.get({ topic })?.id
+    this.putMessage(message)
+    this.statements.putRetained.run({ topic, messageId })
+    if (previous !== undefined && previous !== messageId) this.removeOrphan(previous)
+  }
+
+  private removeRetained(topic: string): void {
+    const previous = this.statements.retainedMessageOf.get({ topic })?.id
+    if (previous === undefined) return
+    this.statements.removeRetained.run({ topic })
+    this.removeOrphan(previous)
+  }
+
+  /** Removes a message that nothing refers to any more. */
+  private removeOrphan(id: number): void {
+    this.statements.removeOrphan.run({ id })
+    this.written.delete(id)
+  }
+
+  private *loadRetained(): Generator<Stored> {
+    const rows = this.db
+      .select({ message: messages })
+      .from(retained)
+      .innerJoin(messages, eq(messages.id, retained.messageId))
+      .all()
+    for (const { message } of rows) yield { kind: "retained", message: messageOf(message) }
+  }
+}
+
+/** "manj": how a file says that it is ours. */
+const APPLICATION_ID = 0x6d616e6a
+
+function userVersion(sqlite: Database): number {
+  return (sqlite.query("PRAGMA user_version").get() as { user_version: number }).user_version
+}
+
+/** Opens the file for writing, once it is sure that it is ours to write. */
+function openFile(path: string): Database {
+  if (path !== ":memory:" && existsSync(path) && statSync(path).size > 0) {
+    const sqlite = new Database(path, { readonly: true })
+    try {
+      assertOurs(sqlite, path)
+    } finally {
+      sqlite.close()
+    }
+  }
+  try {
+    return new Database(path, { create: true, readwrite: true })
+  } catch (error) {
+    throw new Error(`${path} cannot be opened: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** Throws if the file is no database of ours, or of a newer version. */
+export function assertOurs(sqlite: Database, path: string): void {
+  let applicationId: number
+  let version: number
+  try {
+    applicationId = (sqlite.query("PRAGMA application_id").get() as { application_id: number }).application_id
+    version = userVersion(sqlite)
+    const [problem] = sqlite.query("PRAGMA quick_check(1)").values()[0] as [string]
+    if (problem !== "ok") throw new Error(problem)
+  } catch (error) {
+    throw new Error(`${path} is not a database that can be read: ${(error as Error).message}`)
+  }
+  if (applicationId !== APPLICATION_ID) throw new Error(`${path} is a database, but not one of manju's`)
+  if (version > migrations.length) {
+    throw new Error(
+      `${path} was written by a newer manju (version ${version} of the database, this one knows ${migrations.length})`,
+    )
+  }
+}
+
+function deliveryOf({
+  delivery,
+  message,
+}: {
+  delivery: typeof deliveries.$inferSelect
+  message: typeof messages.$inferSelect | null
+}): StoredDelivery {
+  const { owner, sequence, qos, retain, identifiers, group, packetId, bytes } = delivery
+  return {
+    owner,
+    sequence,
+    message: message === null ? undefined : messageOf(message),
+    qos: qos as StoredMessage["qos"],
+    retain,
+    identifiers: identifiers ?? undefined,
+    group: group ?? undefined,
+    packetId: packetId ?? undefined,
+    bytes,
+  }
+}
+
+function messageOf({ expirySeconds, expiresAt, qos, ...rest }: typeof messages.$inferSelect): StoredMessage {
+  return {
+    ...rest,
+    qos: qos as StoredMessage["qos"],
+    expirySeconds: expirySeconds ?? undefined,
+    expiresAt: expiresAt ?? undefined,
+  }
+}
+
+function willOf(column: WillColumn | null): StoredWill | undefined {
+  if (column === null) return undefined
+  return {
+    ...column,
+    payload: Buffer.from(column.payload, "base64"),
+    properties: Buffer.from(column.properties, "base64"),
+  }
+}
+
+function base64(bytes: Uint8Array): string {
+  return bufferOf(bytes).toString("base64")
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,57 @@
+/** Looking at a database without being its broker: what it holds, and a copy of it, while one may be using it. */
+import { Database } from "bun:sqlite"
+import { count, isNotNull, isNull, sql, sum } from "drizzle-orm"
+import { drizzle } from "drizzle-orm/bun-sqlite"
+import { assertOurs } from "./database.ts"
+import { deliveries, messages, retained, sessions, subscriptions } from "./schema.ts"
+
+export interface Inspection {
+  sessions: number
+  subscriptions: number
+  /** Deliveries that wait in queues, and those sent and not acknowledged. */
+  waiting: number
+  inflight: number
+  retained: number
+  messages: number
+  payloadBytes: number
+}
+
+/** What a database holds. Throws an `Error` that says what is wrong with the file. */
+export function inspect(path: string): Inspection {
+  const sqlite = new Database(path, { readonly: true })
+  try {
+    assertOurs(sqlite, path)
+    const db = drizzle(sqlite)
+    const all = [sessions, subscriptions, retained, messages].map(
+      (table) => db.select({ n: count() }).from(table).get()!.n,
+    )
+    const waiting = db.select({ n: count() }).from(deliveries).where(isNull(deliveries.packetId)).get()!.n
+    const inflight = db.select({ n: count() }).from(deliveries).where(isNotNull(deliveries.packetId)).get()!.n
+    const payload = db
+      .select({ bytes: sum(sql<number>`length(${messages.payload})`) })
+      .from(messages)
+      .get()!.bytes
+    return {
+      sessions: all[0]!,
+      subscriptions: all[1]!,
+      waiting,
+      inflight,
+      retained: all[2]!,
+      messages: all[3]!,
+      payloadBytes: Number(payload ?? 0),
+    }
+  } finally {
+    sqlite.close()
+  }
+}
+
+/** Copies a database, in use or not, to a file that must not be there yet. Throws an `Error` that says what is wrong. */
+export function backup(path: string, to: string): void {
+  const sqlite = new Database(path, { readonly: true })
+  try {
+    assertOurs(sqlite, path)
+    drizzle(sqlite).run(sql`VACUUM INTO ${to}`)
+  } finally {
+    sqlite.close()
+  }
+}

@@ -1,0 +1,174 @@
+/** Every statement of the store, prepared once. Placeholders bear the names of the fields of `broker/stored.ts`. */
+import { and, asc, eq, gt, isNotNull, isNull, max, sql } from "drizzle-orm"
+import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite"
+import { deliveries, messages, receivedIds, retained, sessions, subscriptions, totals } from "./schema.ts"
+
+const p = sql.placeholder
+
+export function prepareStatements(db: BunSQLiteDatabase) {
+  const theDelivery = and(eq(deliveries.owner, p("owner")), eq(deliveries.sequence, p("sequence")))
+  const theMessage = eq(messages.id, p("id"))
+  const isOrphan = sql`NOT EXISTS (SELECT 1 FROM ${deliveries} WHERE ${deliveries.messageId} = ${messages.id})
+    AND NOT EXISTS (SELECT 1 FROM ${retained} WHERE ${retained.messageId} = ${messages.id})`
+  const withMessage = () =>
+    db
+      .select({ delivery: deliveries, message: messages })
+      .from(deliveries)
+      .leftJoin(messages, eq(messages.id, deliveries.messageId))
+  return {
+    putSession: db
+      .insert(sessions)
+      .values({
+        clientId: p("clientId"),
+        expirySeconds: p("expirySeconds"),
+        disconnectedAt: p("disconnectedAt"),
+        will: p("will"),
+      })
+      .onConflictDoUpdate({
+        target: sessions.clientId,
+        set: {
+          expirySeconds: sql`excluded.expiry_seconds`,
+          disconnectedAt: sql`excluded.disconnected_at`,
+          will: sql`excluded.will`,
+        },
+      })
+      .prepare(),
+    removeSession: db
+      .delete(sessions)
+      .where(eq(sessions.clientId, p("clientId")))
+      .prepare(),
+    putSubscription: db
+      .insert(subscriptions)
+      .values({
+        clientId: p("clientId"),
+        topicFilter: p("topicFilter"),
+        qos: p("qos"),
+        noLocal: p("noLocal"),
+        retainAsPublished: p("retainAsPublished"),
+        retainHandling: p("retainHandling"),
+        identifier: p("identifier"),
+      })
+      .onConflictDoUpdate({
+        target: [subscriptions.clientId, subscriptions.topicFilter],
+        set: {
+          qos: sql`excluded.qos`,
+          noLocal: sql`excluded.no_local`,
+          retainAsPublished: sql`excluded.retain_as_published`,
+          retainHandling: sql`excluded.retain_handling`,
+          identifier: sql`excluded.identifier`,
+        },
+      })
+      .prepare(),
+    removeSubscription: db
+      .delete(subscriptions)
+      .where(and(eq(subscriptions.clientId, p("clientId")), eq(subscriptions.topicFilter, p("topicFilter"))))
+      .prepare(),
+    removeSubscriptions: db
+      .delete(subscriptions)
+      .where(eq(subscriptions.clientId, p("clientId")))
+      .prepare(),
+    putMessage: db
+      .insert(messages)
+      .values({
+        id: p("id"),
+        topic: p("topic"),
+        qos: p("qos"),
+        retain: p("retain"),
+        payload: p("payload"),
+        properties: p("properties"),
+        expirySeconds: p("expirySeconds"),
+        expiresAt: p("expiresAt"),
+      })
+      .onConflictDoNothing()
+      .prepare(),
+    removeOrphan: db.delete(messages).where(and(theMessage, isOrphan)).prepare(),
+    putDelivery: db
+      .insert(deliveries)
+      .values({
+        owner: p("owner"),
+        sequence: p("sequence"),
+        messageId: p("messageId"),
+        qos: p("qos"),
+        retain: p("retain"),
+        identifiers: p("identifiers"),
+        group: p("group"),
+        packetId: p("packetId"),
+        bytes: p("bytes"),
+      })
+      .prepare(),
+    setPacketId: db
+      .update(deliveries)
+      .set({ packetId: sql`${p("packetId")}` })
+      .where(theDelivery)
+      .prepare(),
+    messageOf: db.select({ id: deliveries.messageId }).from(deliveries).where(theDelivery).prepare(),
+    release: db.update(deliveries).set({ messageId: null }).where(theDelivery).prepare(),
+    settle: db.delete(deliveries).where(theDelivery).prepare(),
+    deliveriesOf: db
+      .select({ sequence: deliveries.sequence, id: deliveries.messageId })
+      .from(deliveries)
+      .where(eq(deliveries.owner, p("owner")))
+      .prepare(),
+    removeDeliveries: db
+      .delete(deliveries)
+      .where(eq(deliveries.owner, p("owner")))
+      .prepare(),
+    putReceived: db
+      .insert(receivedIds)
+      .values({ clientId: p("clientId"), packetId: p("packetId") })
+      .onConflictDoNothing()
+      .prepare(),
+    removeReceived: db
+      .delete(receivedIds)
+      .where(and(eq(receivedIds.clientId, p("clientId")), eq(receivedIds.packetId, p("packetId"))))
+      .prepare(),
+    removeAllReceived: db
+      .delete(receivedIds)
+      .where(eq(receivedIds.clientId, p("clientId")))
+      .prepare(),
+    retainedMessageOf: db
+      .select({ id: retained.messageId })
+      .from(retained)
+      .where(eq(retained.topic, p("topic")))
+      .prepare(),
+    putRetained: db
+      .insert(retained)
+      .values({ topic: p("topic"), messageId: p("messageId") })
+      .onConflictDoUpdate({ target: retained.topic, set: { messageId: sql`excluded.message_id` } })
+      .prepare(),
+    removeRetained: db
+      .delete(retained)
+      .where(eq(retained.topic, p("topic")))
+      .prepare(),
+    putTotal: db
+      .insert(totals)
+      .values({ name: p("name"), value: p("value") })
+      .onConflictDoUpdate({ target: totals.name, set: { value: sql`excluded.value` } })
+      .prepare(),
+    page: withMessage()
+      .where(and(eq(deliveries.owner, p("owner")), gt(deliveries.sequence, p("after")), isNull(deliveries.packetId)))
+      .orderBy(asc(deliveries.sequence))
+      .limit(p("limit"))
+      .prepare(),
+    inflight: withMessage()
+      .where(isNotNull(deliveries.packetId))
+      .orderBy(asc(deliveries.owner), asc(deliveries.sequence))
+      .prepare(),
+    queues: db
+      .select({
+        owner: deliveries.owner,
+        lastSequence: max(deliveries.sequence),
+        count: sql<number>`count(*) filter (where ${deliveries.packetId} is null)`,
+        bytes: sql<number>`coalesce(sum(${deliveries.bytes}) filter (where ${deliveries.packetId} is null), 0)`,
+      })
+      .from(deliveries)
+      .groupBy(deliveries.owner)
+      .prepare(),
+    lastMessageId: db
+      .select({ id: max(messages.id) })
+      .from(messages)
+      .prepare(),
+  }
+}
+
+export type Statements = ReturnType<typeof prepareStatements>
