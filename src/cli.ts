@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander"
 import pc from "picocolors"
 import { version } from "../package.json" with { type: "json" }
 import { ManjuError } from "./broker/errors.ts"
+import { check, copy } from "./cli/data.ts"
 import { start } from "./cli/start.ts"
 import { generalFlags, limitFlags, listenerFlags, type StartFlags } from "./config.ts"
 
@@ -43,6 +44,17 @@ function program(done: (code: number) => void): Command {
   for (const option of generalFlags()) starting.addOption(option)
   for (const option of listenerFlags()) starting.addOption(option.helpGroup("What clients are offered:"))
   for (const option of limitFlags()) starting.addOption(option.helpGroup("Limits:"))
+  command
+    .command("check")
+    .description("say what a database holds")
+    .requiredOption("--data <file>", "the database")
+    .action((flags: { data: string }) => check(flags))
+  command
+    .command("backup")
+    .description("copy a database, whether or not a broker is using it")
+    .requiredOption("--data <file>", "the database")
+    .requiredOption("--to <file>", "where to put the copy; must not be there yet")
+    .action((flags: { data: string; to: string }) => copy(flags))
   command.addHelpText("after", examples)
   return command
 }

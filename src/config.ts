@@ -17,6 +17,8 @@ export interface StartFlags extends Partial<Record<LimitName, number>> {
   tcp: number
   allowAnonymous?: true
   logLevel: LogLevel
+  data?: string
+  durability: "power" | "process"
   validatePayloadFormat?: true
   protocolLevels?: ProtocolLevel[]
   maximumQos?: QoS
@@ -58,6 +60,10 @@ export function generalFlags(): Option[] {
       .default(1883)
       .argParser(wholeNumber(0, 65_535)),
     new Option("--allow-anonymous", "let everybody in, on any address; without it only on loopback"),
+    new Option("--data <file>", "database for sessions and retained messages; made if it is not there"),
+    new Option("--durability <kind>", "what a commit survives: power cuts, or only the end of the process")
+      .choices(["power", "process"])
+      .default("power"),
     new Option("--log-level <level>", "least important lines to print").choices(logLevels).default("info"),
   ]
 }

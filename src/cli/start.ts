@@ -4,19 +4,21 @@ import { allowAll } from "../auth/allow.ts"
 import { Broker } from "../broker/broker.ts"
 import { assertGuarded, brokerOptions, listenerLimits, type StartFlags } from "../config.ts"
 import { tcp } from "../listeners/tcp.ts"
+import { sqlite } from "../store/sqlite/index.ts"
 import { consoleLogger } from "./logger.ts"
 
 /** `manju start`: runs a broker until SIGTERM or SIGINT; resolves with the exit code. */
 export async function start(flags: StartFlags): Promise<number> {
   assertGuarded(flags)
   const logger = consoleLogger(flags.logLevel)
-  const broker = new Broker({ ...brokerOptions(flags), logger })
+  const store = flags.data === undefined ? {} : { store: sqlite(flags.data, { durability: flags.durability }) }
+  const broker = new Broker({ ...brokerOptions(flags), ...store, logger })
+  await broker.open()
   const listener = tcp({ hostname: flags.host, port: flags.tcp, auth: allowAll(), limits: listenerLimits(flags) })
   const { hostname, port } = await broker.listen(listener)
+  const kept = flags.data === undefined ? "sessions are kept in memory" : `sessions are kept in ${flags.data}`
   const host = hostname.includes(":") ? `[${hostname}]` : hostname
-  console.log(
-    `${pc.bold(`manju ${version}`)} listens on ${pc.green(`mqtt://${host}:${port}`)} for everybody; sessions are kept in memory`,
-  )
+  console.log(`${pc.bold(`manju ${version}`)} listens on ${pc.green(`mqtt://${host}:${port}`)} for everybody; ${kept}`)
   console.log(
     `try it: mosquitto_sub -p ${port} -t 'hello/#' -v & sleep 1; mosquitto_pub -p ${port} -t hello/world -m hi`,
   )
