@@ -5,7 +5,7 @@
  * retained, routed and handed to the sessions. Everything runs on one thread and to completion, so that the order in
  * which messages come in is the order in which they go out. [MQTT-4.6.0-5]
  */
-import { type QoS, Reason, type SubscribeRequest } from "../codec/index.ts"
+import { deliveryQoS, type QoS, Reason, type SubscribeRequest } from "../codec/index.ts"
 import {
   parseTopicFilter,
   RetainedMessages,
@@ -301,7 +301,7 @@ export class Core implements RegistryOwner {
     for (let i = 0; i < members.length && !mustQueue; i++) {
       const index = (group.turn + i) % members.length
       const member = members[index]!
-      if (!member.subscriber.isReadyFor(message.qos < member.qos ? message.qos : member.qos)) continue
+      if (!member.subscriber.isReadyFor(deliveryQoS(message.qos, member.qos))) continue
       group.turn = index + 1
       member.subscriber.deliverShared(message, member, queue)
       return

@@ -25,6 +25,11 @@ export type ProtocolLevel = 3 | 4 | 5
 
 export type QoS = 0 | 1 | 2
 
+/** The QoS at which a message is delivered: the lower of its own and the one granted. [MQTT-3.8.4-8] */
+export function deliveryQoS(published: QoS, granted: QoS): QoS {
+  return published < granted ? published : granted
+}
+
 /** Reason codes. MQTT 5 §2.4. Codes that share a number share a name here where the meaning is the same. */
 export const Reason = {
   Success: 0x00,

@@ -154,7 +154,7 @@ function authenticate(link: Link, connecting: Connecting, connect: Connect): voi
   if (method === undefined) {
     return decide(
       () => auth.authenticate(connecting),
-      (error) => authFailed(link, error),
+      (error) => link.authFailed(error),
       (decision) => (link.state === "waiting" ? conclude(link, decision) : undefined),
     )
   }
@@ -172,14 +172,9 @@ function beginExchange(link: Link, method: string): Exchange | undefined {
   try {
     return link.serving.auth?.exchange?.(link.connecting!, method)
   } catch (error) {
-    authFailed(link, error)
+    link.authFailed(error)
     return undefined
   }
-}
-
-function authFailed(link: Link, error: unknown): false {
-  link.core.logger.error(`auth failed for ${link.name}: ${error}`)
-  return false
 }
 
 /** One step of an exchange, at the beginning of a connection or in its course. */
@@ -188,7 +183,7 @@ function step(link: Link, data: Uint8Array | undefined): void | Promise<void> {
   if (exchange === undefined) return fail(link, { reason: Reason.BadAuthenticationMethod })
   return decide<ExchangeStep>(
     () => exchange.next(data),
-    (error) => authFailed(link, error),
+    (error) => link.authFailed(error),
     (outcome) => {
       if (link.state !== "authenticating" && link.state !== "open") return undefined
       return onStep(link, outcome)
@@ -241,7 +236,7 @@ function conclude(link: Link, decision: Decision, proof?: Properties): void | Pr
   if (willTopic === undefined) return admit(link, client, proof)
   return decide<Permission>(
     () => !willTopic.isSys && (serving.auth?.authorize?.(client, "publish", willTopic.name) ?? true),
-    (error) => authFailed(link, error),
+    (error) => link.authFailed(error),
     (permission) => {
       if (link.state !== "waiting" && link.state !== "authenticating") return undefined
       if (isPermitted(permission)) return admit(link, client, proof)

@@ -128,6 +128,12 @@ export class Link implements Outlet, Peer, Waiting {
     return topics.named(mountPoint + name)
   }
 
+  /** An auth that throws or rejects has refused, and it is said. */
+  authFailed(error: unknown): false {
+    this.core.logger.error(`auth failed for ${this.name}: ${error}`)
+    return false
+  }
+
   /** The client has been let in: what it may receive is asked of its auth, if that has an opinion. */
   welcome(session: Session, client: Client): void {
     this.session = session

@@ -169,20 +169,15 @@ function authorize(link: Link, message: Message, qos: QoS, packetId: number): vo
   try {
     permission = auth!.authorize(client, "publish", message.topic.name)
   } catch (error) {
-    permission = authFailed(link, error)
+    permission = link.authFailed(error)
   }
   if (!isPromise(permission)) return routeIf(link, permission, message, qos, packetId)
   const kept = message.keep()
   return decide<Permission>(
     () => permission,
-    (error) => authFailed(link, error),
+    (error) => link.authFailed(error),
     (answer) => (link.state === "open" ? routeIf(link, answer, kept, qos, packetId) : undefined),
   )
-}
-
-function authFailed(link: Link, error: unknown): false {
-  link.core.logger.error(`auth failed for ${link.name}: ${error}`)
-  return false
 }
 
 function routeIf(link: Link, permission: Permission, message: Message, qos: QoS, packetId: number): void {

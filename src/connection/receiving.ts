@@ -6,7 +6,7 @@
  */
 import type { Auth, Client, Permission } from "../broker/ports.ts"
 import { type QoS, Reason } from "../codec/index.ts"
-import type { Message } from "../session/index.ts"
+import type { Message, SendPublish } from "../session/index.ts"
 import { isPromise } from "./decide.ts"
 
 /** A PUBLISH on its way to one client. */
@@ -29,14 +29,7 @@ export interface ReceivingLink {
   readonly session: { acknowledge(packetId: number, qos: QoS): Reason } | undefined
   readonly name: string
   readonly state: string
-  transmit(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-    packetId: number,
-    dup: boolean,
-  ): boolean
+  readonly transmit: SendPublish
 }
 
 export function isPermitted(permission: Permission): boolean {

@@ -44,7 +44,7 @@ function decideAll(link: Link, packet: Subscribe, reasons: Reason[]): void | Pro
     }
     return decide<Permission>(
       () => pending,
-      (error) => authFailed(link, error),
+      (error) => link.authFailed(error),
       (answer) => {
         if (link.state !== "open") return undefined
         reasons.push(reasonOf(link, answer, request))
@@ -113,13 +113,8 @@ function permission(link: Link, filter: TopicFilter): Permission | PromiseLike<P
   try {
     return link.serving.auth!.authorize?.(link.client!, "subscribe", filter.pattern) ?? true
   } catch (error) {
-    return authFailed(link, error)
+    return link.authFailed(error)
   }
-}
-
-function authFailed(link: Link, error: unknown): false {
-  link.core.logger.error(`auth failed for ${link.name}: ${error}`)
-  return false
 }
 
 /** The QoS that is granted, or why none is. [MQTT-3.9.3-2] */

@@ -1,5 +1,5 @@
 /**
- * What must survive the process, as a list of changes: the vocabulary between the sessions, the journal and a store.
+ * What must survive the process, as a list of changes: the vocabulary between the sessions and the journal.
  *
  * A delivery is named by the owner of its queue (a client id, or the text of a `$share` filter for a group's queue) and its
  * sequence there. The life of one: `queued`, `sent` (it has a packet id now), `released` (PUBREC came), `settled`.

@@ -38,21 +38,23 @@ export interface SessionHost {
   dropped(reason: DropReason, clientId: string, message: Message): void
 }
 
+/** Sends a message to one client; false if it cannot ever be sent to it. */
+export type SendPublish = (
+  message: Message,
+  qos: QoS,
+  retain: boolean,
+  identifiers: readonly number[] | undefined,
+  packetId: number,
+  dup: boolean,
+) => boolean
+
 /** The connection of a session, as the session sees it. */
 export interface Outlet {
   /** Whether there is room for more; `Session.pump` is called when there is again. */
   readonly isWritable: boolean
   /** How many messages of QoS 1 and 2 the client takes at once. */
   readonly receiveMaximum: number
-  /** Sends a PUBLISH; false if it cannot ever be sent to this client. */
-  publish(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-    packetId: number,
-    dup: boolean,
-  ): boolean
+  readonly publish: SendPublish
   /** Sends a PUBREL when everything recorded so far is durable. */
   release(packetId: number): void
   /** Asks for `Session.pump` when more of the journal is durable. */

@@ -10,7 +10,7 @@
  * of a message in flight only the state is kept. Everything else is recorded as a `Change`, and what a crash must not
  * repeat waits until its change is durable: a PUBLISH of QoS 2 here, acknowledgements in the connection.
  */
-import { type QoS, Reason } from "../codec/index.ts"
+import { deliveryQoS, type QoS, Reason } from "../codec/index.ts"
 import type { Subscription, Target } from "../router/index.ts"
 import { Backlog } from "./backlog.ts"
 import type { Will } from "./changes.ts"
@@ -76,13 +76,13 @@ export class Session {
 
   /** Takes a message that a subscription matches. */
   deliver(message: Message, target: Target<Session>): void {
-    const qos = message.qos < target.qos ? message.qos : target.qos
+    const qos = deliveryQoS(message.qos, target.qos)
     this.send(message, qos, message.retain && target.retainAsPublished, target.identifiers, undefined)
   }
 
   /** Takes a message for a share group of which it is a member. */
   deliverShared(message: Message, member: Subscription<Session>, group: GroupQueue): void {
-    const qos = message.qos < member.qos ? message.qos : member.qos
+    const qos = deliveryQoS(message.qos, member.qos)
     this.send(message, qos, message.retain && member.retainAsPublished, member.identifiers, group)
   }
 
@@ -338,7 +338,7 @@ export class Session {
       const taken = group.take(this)
       if (taken === undefined) continue
       const message = taken.message!
-      const qos = message.qos < member.qos ? message.qos : member.qos
+      const qos = deliveryQoS(message.qos, member.qos)
       const retain = message.retain && member.retainAsPublished
       const delivery = new Delivery(message, qos, retain, member.identifiers, group)
       if (qos === 1)
@@ -356,7 +356,7 @@ export class Session {
         const message = this.host.retainedMessage(name)
         if (message === undefined) continue
         const { qos, identifiers } = replay.subscription
-        return new Delivery(message, message.qos < qos ? message.qos : qos, true, identifiers, undefined)
+        return new Delivery(message, deliveryQoS(message.qos, qos), true, identifiers, undefined)
       }
       this.replays.shift()
     }
