@@ -154,7 +154,7 @@ export class Core implements RegistryOwner {
 
   /** Takes in a retained message of the last run. */
   restoreRetained(message: Message): void {
-    this.retained.set(message.topic.name, message)
+    this.retained.set(message.topic.name, message.keep())
     this.awaitExpiry(message)
   }
 

@@ -5,8 +5,8 @@
  * syncs. `durable` is the sequence number up to which everything is safe; it only grows. An acknowledgement remembers
  * the number it must wait for, and whoever holds some asks to be called when `durable` moves (`wait`).
  *
- * A delivery that is queued and settled within one batch never reaches the store. Without a store nothing is recorded,
- * and nobody ever waits.
+ * A delivery that is queued and settled within one batch never reaches the store, and of one that is sent and settled only
+ * the latter. Without a store nothing is recorded, and nobody ever waits.
  */
 import type { Change, ChangeLog } from "../session/index.ts"
 import type { Clock, Logger, Store } from "./ports.ts"
@@ -19,6 +19,13 @@ export interface Waiting {
   onDurable(): void
 }
 
+/** What a batch has on one delivery. */
+interface Entries {
+  /** Whether it was queued in this batch, so that the store does not know it. */
+  readonly isNew: boolean
+  readonly indices: number[]
+}
+
 export class Journal implements ChangeLog {
   readonly isActive: boolean
   /** Whether the last commit failed: what must be stored cannot be, for now. */
@@ -26,8 +33,8 @@ export class Journal implements ChangeLog {
   appended = 0
   durable = 0
   private batch: (Change | undefined)[] = []
-  /** Where in the batch the entries of a delivery stand that was queued in it. */
-  private readonly unsettled = new Map<string, number[]>()
+  /** Where in the batch the entries of each delivery stand that is not settled. */
+  private readonly unsettled = new Map<string, Entries>()
   private isCommitting = false
   private waiting = new Set<Waiting>()
   private readonly settling: { upTo: number; resolve: () => void }[] = []
@@ -50,12 +57,16 @@ export class Journal implements ChangeLog {
     const index = this.batch.push(change) - 1
     switch (change.kind) {
       case "queued":
-        this.unsettled.set(`${change.owner}\0${change.delivery.sequence}`, [index])
+        this.unsettled.set(`${change.owner}\0${change.delivery.sequence}`, { isNew: true, indices: [index] })
         break
       case "sent":
-      case "released":
-        this.unsettled.get(`${change.owner}\0${change.sequence}`)?.push(index)
+      case "released": {
+        const key = `${change.owner}\0${change.sequence}`
+        const entries = this.unsettled.get(key)
+        if (entries === undefined) this.unsettled.set(key, { isNew: false, indices: [index] })
+        else entries.indices.push(index)
         break
+      }
       case "settled":
         this.annul(`${change.owner}\0${change.sequence}`, index)
         break
@@ -73,13 +84,13 @@ export class Journal implements ChangeLog {
     return new Promise((resolve) => this.settling.push({ upTo: this.appended, resolve }))
   }
 
-  /** Queued and settled in one batch: as if it had never been. */
+  /** Of what is settled only that is recorded; queued and settled in one batch, it is as if it had never been. */
   private annul(key: string, settledAt: number): void {
-    const indices = this.unsettled.get(key)
-    if (indices === undefined) return
+    const entries = this.unsettled.get(key)
+    if (entries === undefined) return
     this.unsettled.delete(key)
-    for (const index of indices) this.batch[index] = undefined
-    this.batch[settledAt] = undefined
+    for (const index of entries.indices) this.batch[index] = undefined
+    if (entries.isNew) this.batch[settledAt] = undefined
   }
 
   private async commit(): Promise<void> {

@@ -111,7 +111,10 @@ export class Message {
     return message
   }
 
-  /** A message as a store has kept it; `expiresAt` in milliseconds of the broker's clock. */
+  /**
+   * A message as a store has kept it; `expiresAt` in milliseconds of the broker's clock. Its bytes may be a small part of a
+   * page's: whoever wants it for long keeps it.
+   */
   static restore(
     topic: Topic,
     payload: Uint8Array,
@@ -122,6 +125,7 @@ export class Message {
     expiresAt: number | undefined,
   ): Message {
     const message = Message.create(topic, payload, qos, retain, {}, 0)
+    message.owned = false
     message.properties = Buffer.from(properties.buffer, properties.byteOffset, properties.byteLength)
     message.propertiesEnd = properties.length
     if (expirySeconds !== undefined && expiresAt !== undefined) {
@@ -149,6 +153,7 @@ export class Message {
     kept.payloadEnd = memory.length
     kept.expiresAt = this.expiresAt
     kept.expirySeconds = this.expirySeconds
+    kept.storedId = this.storedId
     kept.owned = true
     this.kept = kept
     return kept

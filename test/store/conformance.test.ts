@@ -2,8 +2,8 @@ import { afterAll, describe, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { memory, sqlite } from "../../src/index.ts"
-import { storeConformance } from "../../src/store/conformance.ts"
+import { memory, sqlite } from "manju"
+import { storeConformance } from "manju/store-conformance"
 
 const folder = mkdtempSync(join(tmpdir(), "manju-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

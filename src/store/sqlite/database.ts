@@ -28,7 +28,8 @@ import {
   totals,
   type WillColumn,
 } from "./schema.ts"
-import { prepareStatements, type Statements } from "./statements.ts"
+import { Settlements } from "./settlements.ts"
+import { type PageRow, prepareStatements, type Statements } from "./statements.ts"
 
 /** `power`: a commit survives a power cut. `process`: it survives the process, and most power cuts. */
 export type Durability = "power" | "process"
@@ -37,6 +38,7 @@ export class StoreDatabase {
   private readonly sqlite: Database
   private readonly db: BunSQLiteDatabase
   private readonly statements: Statements
+  private readonly settlements: Settlements
   /** Messages that are known to be there, within one commit. */
   private readonly written = new Set<number>()
 
@@ -48,6 +50,7 @@ export class StoreDatabase {
     this.db = drizzle(this.sqlite)
     this.migrate(path)
     this.statements = prepareStatements(this.db)
+    this.settlements = new Settlements(this.statements)
   }
 
   /** Applies all changes or none. */
@@ -55,7 +58,9 @@ export class StoreDatabase {
     this.sqlite.run("BEGIN IMMEDIATE")
     try {
       this.written.clear()
+      this.settlements.begin()
       for (const change of changes) this.apply(change)
+      this.settlements.end()
       this.sqlite.run("COMMIT")
     } catch (error) {
       if (this.sqlite.inTransaction) this.sqlite.run("ROLLBACK")
@@ -88,7 +93,8 @@ export class StoreDatabase {
 
   /** The deliveries of `owner` that wait, behind the sequence `after`, in order. */
   page(owner: string, after: number, limit: number): StoredDelivery[] {
-    return this.statements.page.all({ owner, after, limit }).map(deliveryOf)
+    const rows = this.statements.page.values({ owner, after, limit }) as PageRow[]
+    return rows.map((row) => waitingOf(owner, row))
   }
 
   close(): void {
@@ -135,10 +141,10 @@ export class StoreDatabase {
         })
         break
       case "released":
-        this.letGo(change.owner, change.sequence, statements.release)
+        this.release(change.owner, change.sequence)
         break
       case "settled":
-        this.letGo(change.owner, change.sequence, statements.settle)
+        this.settlements.settle(change.owner, change.sequence)
         break
       case "received":
         statements.putReceived.run({ clientId: change.clientId, packetId: change.packetId })
@@ -169,17 +175,17 @@ export class StoreDatabase {
     statements.removeSession.run({ clientId })
     statements.removeSubscriptions.run({ clientId })
     statements.removeAllReceived.run({ clientId })
-    const ids = statements.deliveriesOf.all({ owner: clientId })
-    statements.removeDeliveries.run({ owner: clientId })
-    for (const { id } of ids) if (id !== null) this.removeOrphan(id)
+    this.settlements.flush(clientId)
+    for (const { id } of statements.removeDeliveries.all({ owner: clientId })) this.settlements.abandon(id)
   }
 
   private putDelivery({ message, identifiers, group, packetId, ...rest }: StoredDelivery): void {
+    this.settlements.flush(rest.owner)
     this.putMessage(message!)
     this.statements.putDelivery.run({
       ...rest,
       messageId: message!.id,
-      identifiers: identifiers ?? null,
+      identifiers: identifiers === undefined ? null : JSON.stringify(identifiers),
       group: group ?? null,
       packetId: packetId ?? null,
     })
@@ -193,11 +199,10 @@ export class StoreDatabase {
     this.statements.putMessage.run({ ...message, ...bytes, expirySeconds, expiresAt })
   }
 
-  /** A delivery has no more need of its message, which goes if nobody else has. */
-  private letGo(owner: string, sequence: number, change: Statements["settle"] | Statements["release"]): void {
-    const id = this.statements.messageOf.get({ owner, sequence })?.id
-    change.run({ owner, sequence })
-    if (id != null) this.removeOrphan(id)
+  /** The receiver has the message: only the packet id is kept. */
+  private release(owner: string, sequence: number): void {
+    this.settlements.abandon(this.statements.messageOf.get({ owner, sequence })?.id)
+    this.statements.release.run({ owner, sequence })
   }
 
   private putRetained(message: StoredMessage): void {
@@ -205,20 +210,14 @@ export class StoreDatabase {
     const previous = this.statements.retainedMessageOf.get({ topic })?.id
     this.putMessage(message)
     this.statements.putRetained.run({ topic, messageId })
-    if (previous !== undefined && previous !== messageId) this.removeOrphan(previous)
+    this.settlements.abandon(previous)
   }
 
   private removeRetained(topic: string): void {
     const previous = this.statements.retainedMessageOf.get({ topic })?.id
     if (previous === undefined) return
     this.statements.removeRetained.run({ topic })
-    this.removeOrphan(previous)
-  }
-
-  /** Removes a message that nothing refers to any more. */
-  private removeOrphan(id: number): void {
-    this.statements.removeOrphan.run({ id })
-    this.written.delete(id)
+    this.settlements.abandon(previous)
   }
 
   private *loadRetained(): Generator<Stored> {
@@ -292,6 +291,31 @@ function deliveryOf({
     identifiers: identifiers ?? undefined,
     group: group ?? undefined,
     packetId: packetId ?? undefined,
+    bytes,
+  }
+}
+
+function waitingOf(owner: string, row: PageRow): StoredDelivery {
+  const [sequence, qos, retain, identifiers, group, bytes, id, topic, messageQos, messageRetain, ...rest] = row
+  const [payload, properties, expirySeconds, expiresAt] = rest
+  return {
+    owner,
+    sequence,
+    message: {
+      id,
+      topic,
+      payload,
+      qos: messageQos as StoredMessage["qos"],
+      retain: messageRetain !== 0,
+      properties,
+      expirySeconds: expirySeconds ?? undefined,
+      expiresAt: expiresAt ?? undefined,
+    },
+    qos: qos as StoredMessage["qos"],
+    retain: retain !== 0,
+    identifiers: identifiers === null ? undefined : (JSON.parse(identifiers) ?? undefined),
+    group: group ?? undefined,
+    packetId: undefined,
     bytes,
   }
 }

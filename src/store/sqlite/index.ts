@@ -4,7 +4,7 @@
  */
 import type { Store, Stored, StoredChange, StoredDelivery } from "../../broker/ports.ts"
 import type { Durability } from "./database.ts"
-import type { Answer, Request } from "./protocol.ts"
+import { type Answer, type Parcel, packItems, type Request, unpackDeliveries, unpackItems } from "./protocol.ts"
 
 export interface SqliteOptions {
   /** `power` (default): durable against power cuts, a sync of the disk per commit. `process`: against crashes only. */
@@ -13,7 +13,7 @@ export interface SqliteOptions {
 
 class SqliteStore implements Store {
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url).href)
-  private readonly waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>()
+  private readonly waiting = new Map<number, { resolve(value: Parcel | undefined): void; reject(error: Error): void }>()
   private lastId = 0
   private readonly path: string
   private readonly durability: Durability
@@ -27,15 +27,20 @@ class SqliteStore implements Store {
 
   async *load(): AsyncGenerator<Stored> {
     await this.ask({ name: "open", path: this.path, durability: this.durability })
-    yield* await this.ask<Stored[]>({ name: "load" })
+    for (;;) {
+      const items = unpackItems<Stored>((await this.ask({ name: "load" }))!)
+      if (items.length === 0) return
+      yield* items
+    }
   }
 
-  commit(changes: readonly StoredChange[]): Promise<void> {
-    return this.ask({ name: "commit", changes })
+  async commit(changes: readonly StoredChange[]): Promise<void> {
+    const parcel = packItems(changes)
+    await this.ask({ name: "commit", changes: parcel }, parcel)
   }
 
-  page(owner: string, after: number, limit: number): Promise<StoredDelivery[]> {
-    return this.ask({ name: "page", owner, after, limit })
+  async page(owner: string, after: number, limit: number): Promise<StoredDelivery[]> {
+    return unpackDeliveries((await this.ask({ name: "page", owner, after, limit }))!)
   }
 
   async close(): Promise<void> {
@@ -43,18 +48,22 @@ class SqliteStore implements Store {
     this.worker.terminate()
   }
 
-  private ask<T>(call: Request["call"]): Promise<T> {
+  /** `moved`: what the thread takes over. */
+  private ask(call: Request["call"], moved?: Parcel): Promise<Parcel | undefined> {
     const id = ++this.lastId
-    return new Promise<T>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject })
-      this.worker.postMessage({ id, call } satisfies Request)
+      this.worker.postMessage(
+        { id, call } satisfies Request,
+        moved === undefined ? [] : [moved.bytes.buffer as ArrayBuffer],
+      )
     })
   }
 
   private onAnswer({ id, value, error }: Answer): void {
     const { resolve, reject } = this.waiting.get(id)!
     this.waiting.delete(id)
-    if (error === undefined) resolve(value as never)
+    if (error === undefined) resolve(value)
     else reject(Object.assign(new Error(error.message), { code: error.code }))
   }
 

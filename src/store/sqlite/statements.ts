@@ -1,5 +1,5 @@
 /** Every statement of the store, prepared once. Placeholders bear the names of the fields of `broker/stored.ts`. */
-import { and, asc, eq, gt, isNotNull, isNull, max, sql } from "drizzle-orm"
+import { and, asc, between, eq, gt, isNotNull, isNull, max, sql } from "drizzle-orm"
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite"
 import { deliveries, messages, receivedIds, retained, sessions, subscriptions, totals } from "./schema.ts"
 
@@ -7,14 +7,8 @@ const p = sql.placeholder
 
 export function prepareStatements(db: BunSQLiteDatabase) {
   const theDelivery = and(eq(deliveries.owner, p("owner")), eq(deliveries.sequence, p("sequence")))
-  const theMessage = eq(messages.id, p("id"))
   const isOrphan = sql`NOT EXISTS (SELECT 1 FROM ${deliveries} WHERE ${deliveries.messageId} = ${messages.id})
     AND NOT EXISTS (SELECT 1 FROM ${retained} WHERE ${retained.messageId} = ${messages.id})`
-  const withMessage = () =>
-    db
-      .select({ delivery: deliveries, message: messages })
-      .from(deliveries)
-      .leftJoin(messages, eq(messages.id, deliveries.messageId))
   return {
     putSession: db
       .insert(sessions)
@@ -81,7 +75,11 @@ export function prepareStatements(db: BunSQLiteDatabase) {
       })
       .onConflictDoNothing()
       .prepare(),
-    removeOrphan: db.delete(messages).where(and(theMessage, isOrphan)).prepare(),
+    /** Of the messages `first` to `last`, those that nothing refers to. */
+    removeOrphans: db
+      .delete(messages)
+      .where(and(between(messages.id, p("first"), p("last")), isOrphan))
+      .prepare(),
     putDelivery: db
       .insert(deliveries)
       .values({
@@ -90,7 +88,7 @@ export function prepareStatements(db: BunSQLiteDatabase) {
         messageId: p("messageId"),
         qos: p("qos"),
         retain: p("retain"),
-        identifiers: p("identifiers"),
+        identifiers: sql`${p("identifiers")}`, // JSON already, or null
         group: p("group"),
         packetId: p("packetId"),
         bytes: p("bytes"),
@@ -103,15 +101,16 @@ export function prepareStatements(db: BunSQLiteDatabase) {
       .prepare(),
     messageOf: db.select({ id: deliveries.messageId }).from(deliveries).where(theDelivery).prepare(),
     release: db.update(deliveries).set({ messageId: null }).where(theDelivery).prepare(),
-    settle: db.delete(deliveries).where(theDelivery).prepare(),
-    deliveriesOf: db
-      .select({ sequence: deliveries.sequence, id: deliveries.messageId })
-      .from(deliveries)
-      .where(eq(deliveries.owner, p("owner")))
+    /** The deliveries `first` to `last` of an owner; gives the ids of their messages. */
+    settle: db
+      .delete(deliveries)
+      .where(and(eq(deliveries.owner, p("owner")), between(deliveries.sequence, p("first"), p("last"))))
+      .returning({ id: deliveries.messageId })
       .prepare(),
     removeDeliveries: db
       .delete(deliveries)
       .where(eq(deliveries.owner, p("owner")))
+      .returning({ id: deliveries.messageId })
       .prepare(),
     putReceived: db
       .insert(receivedIds)
@@ -145,12 +144,34 @@ export function prepareStatements(db: BunSQLiteDatabase) {
       .values({ name: p("name"), value: p("value") })
       .onConflictDoUpdate({ target: totals.name, set: { value: sql`excluded.value` } })
       .prepare(),
-    page: withMessage()
+    /** To be read as `PageRow`s: a client that drains a long queue waits for these, and objects cost three times as much. */
+    page: db
+      .select({
+        sequence: deliveries.sequence,
+        qos: deliveries.qos,
+        retain: deliveries.retain,
+        identifiers: deliveries.identifiers,
+        group: deliveries.group,
+        bytes: deliveries.bytes,
+        messageId: messages.id,
+        topic: messages.topic,
+        messageQos: messages.qos,
+        messageRetain: messages.retain,
+        payload: messages.payload,
+        properties: messages.properties,
+        expirySeconds: messages.expirySeconds,
+        expiresAt: messages.expiresAt,
+      })
+      .from(deliveries)
+      .innerJoin(messages, eq(messages.id, deliveries.messageId))
       .where(and(eq(deliveries.owner, p("owner")), gt(deliveries.sequence, p("after")), isNull(deliveries.packetId)))
       .orderBy(asc(deliveries.sequence))
       .limit(p("limit"))
       .prepare(),
-    inflight: withMessage()
+    inflight: db
+      .select({ delivery: deliveries, message: messages })
+      .from(deliveries)
+      .leftJoin(messages, eq(messages.id, deliveries.messageId))
       .where(isNotNull(deliveries.packetId))
       .orderBy(asc(deliveries.owner), asc(deliveries.sequence))
       .prepare(),
@@ -170,5 +191,23 @@ export function prepareStatements(db: BunSQLiteDatabase) {
       .prepare(),
   }
 }
+
+/** What SQLite gives for a row of `page`. */
+export type PageRow = [
+  sequence: number,
+  qos: number,
+  retain: number,
+  identifiers: string | null,
+  group: string | null,
+  bytes: number,
+  messageId: number,
+  topic: string,
+  messageQos: number,
+  messageRetain: number,
+  payload: Uint8Array,
+  properties: Uint8Array,
+  expirySeconds: number | null,
+  expiresAt: number | null,
+]
 
 export type Statements = ReturnType<typeof prepareStatements>

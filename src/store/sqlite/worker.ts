@@ -1,35 +1,56 @@
 /**
  * The thread of the store: it takes a request at a time, in order, and answers it. An error is an answer too.
  */
+import type { Stored } from "../../broker/ports.ts"
 import { StoreDatabase } from "./database.ts"
-import type { Answer, Request } from "./protocol.ts"
+import { type Answer, type Parcel, packDeliveries, packItems, type Request, unpackItems } from "./protocol.ts"
 
 declare const self: Worker
 
-let database: StoreDatabase | undefined
+/** How much of what is loaded is sent at once. */
+const LOAD_ITEMS = 1000
 
-function answer({ call }: Request): unknown {
+let database: StoreDatabase | undefined
+let loading: Iterator<Stored> | undefined
+
+function answer({ call }: Request): Parcel | undefined {
   switch (call.name) {
     case "open":
       database = new StoreDatabase(call.path, call.durability)
+      loading = database.load()
       return undefined
     case "load":
-      return [...database!.load()]
+      return packItems(nextItems())
     case "commit":
-      return database!.commit(call.changes)
+      database!.commit(unpackItems(call.changes))
+      return undefined
     case "page":
-      return database!.page(call.owner, call.after, call.limit)
+      return packDeliveries(database!.page(call.owner, call.after, call.limit))
     case "close":
       database?.close()
       return undefined
   }
 }
 
+function nextItems(): Stored[] {
+  const items: Stored[] = []
+  while (items.length < LOAD_ITEMS) {
+    const { done, value } = loading!.next()
+    if (done) break
+    items.push(value)
+  }
+  return items
+}
+
 self.onmessage = ({ data }: MessageEvent<Request>) => {
   try {
-    self.postMessage({ id: data.id, value: answer(data) } satisfies Answer)
+    send({ id: data.id, value: answer(data) })
   } catch (error) {
     const { message, code } = error as Error & { code?: string }
-    self.postMessage({ id: data.id, error: { message, code } } satisfies Answer)
+    send({ id: data.id, error: { message, code } })
   }
+}
+
+function send(result: Answer): void {
+  self.postMessage(result, result.value === undefined ? [] : [result.value.bytes.buffer as ArrayBuffer])
 }
