@@ -15,6 +15,7 @@ export type LogLevel = (typeof logLevels)[number]
 export interface StartFlags extends Partial<Record<LimitName, number>> {
   host: string
   tcp: number
+  http?: number
   allowAnonymous?: true
   logLevel: LogLevel
   data?: string
@@ -59,6 +60,9 @@ export function generalFlags(): Option[] {
     new Option("--tcp <port>", "port for MQTT over TCP; 0 takes a free one")
       .default(1883)
       .argParser(wholeNumber(0, 65_535)),
+    new Option("--http <port>", "port for health checks over HTTP, /healthz and /readyz; 0 takes a free one").argParser(
+      wholeNumber(0, 65_535),
+    ),
     new Option("--allow-anonymous", "let everybody in, on any address; without it only on loopback"),
     new Option("--data <file>", "database for sessions and retained messages; made if it is not there"),
     new Option("--durability <kind>", "what a commit survives: power cuts, or only the end of the process")

@@ -34,6 +34,7 @@ export type {
   StoredWill,
 } from "./broker/ports.ts"
 export { type Properties, type ProtocolLevel, type QoS, Reason, type UserProperty } from "./codec/index.ts"
+export { type HttpOptions, http } from "./listeners/http.ts"
 export { type TcpOptions, tcp } from "./listeners/tcp.ts"
 export { memory } from "./store/memory.ts"
 export type { Durability } from "./store/sqlite/database.ts"

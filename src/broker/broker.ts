@@ -110,7 +110,7 @@ export class Broker implements AsyncDisposable {
   /**
    * Publishes a message of the service's own. Resolves once the broker has it: at QoS 1 and 2, with a store, once it is
    * durable. Throws `INVALID_TOPIC` for what is no topic name or lies under `$SYS`, `INVALID_OPTION` for a QoS or a
-   * property that cannot be sent.
+   * property that cannot be sent, `STORE_FAILED` for a message that must be stored while the store fails.
    */
   async publish(topicName: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
     this.assertOpen()
@@ -122,8 +122,14 @@ export class Broker implements AsyncDisposable {
     checkProperties(properties)
     if (this.store !== undefined) await this.open()
     const bytes = Buffer.from(payload as Uint8Array) // a copy: the message may be kept, and the caller's bytes change
-    this.core.publish(Message.create(topic, bytes, qos, retain, properties, this.core.now()), undefined)
-    if (qos > 0) await this.core.changes.settled()
+    const { core } = this
+    const message = Message.create(topic, bytes, qos, retain, properties, core.now())
+    if (qos > 0 && core.changes.isStrained && core.mustStore(message, undefined)) {
+      if (core.changes.isFailing) throw new ManjuError("STORE_FAILED", "the store cannot be written at the moment")
+      await core.changes.room()
+    }
+    core.publish(message, undefined)
+    if (qos > 0) await core.changes.settled()
   }
 
   /**
@@ -155,10 +161,13 @@ export class Broker implements AsyncDisposable {
     while (core.peers.size > 0 && performance.now() < deadline) await Bun.sleep(CLOSE_POLL_MS)
     for (const peer of [...core.peers]) peer.destroy()
     await atMost(timeoutMs, core.changes.settled())
-    core.flushRetained()
+    core.retained.flush()
     core.saveTotals()
     await atMost(timeoutMs, core.changes.settled())
     core.timers.close()
+    core.stopRetrying()
+    const { isActive, appended, durable } = core.changes
+    if (isActive && durable < appended) core.logger.error(`closing with ${appended - durable} changes not stored`)
     await this.store?.close()
   }
 

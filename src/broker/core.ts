@@ -5,10 +5,9 @@
  * retained, routed and handed to the sessions. Everything runs on one thread and to completion, so that the order in
  * which messages come in is the order in which they go out. [MQTT-4.6.0-5]
  */
-import { deliveryQoS, type QoS, Reason, type SubscribeRequest } from "../codec/index.ts"
+import { deliveryQoS, Reason, type SubscribeRequest } from "../codec/index.ts"
 import {
   parseTopicFilter,
-  RetainedMessages,
   Router,
   type ShareGroup,
   Subscription,
@@ -21,8 +20,10 @@ import type { Limits } from "./limits.ts"
 import { Metrics } from "./metrics.ts"
 import type { Clock, Logger, Store } from "./ports.ts"
 import { type RegistryOwner, SessionRegistry } from "./registry.ts"
+import { Retention } from "./retention.ts"
+import { StoreRetry } from "./retry.ts"
 import { Storing } from "./storing.ts"
-import { type Timer, Timers } from "./timers.ts"
+import { Timers } from "./timers.ts"
 import { Turn } from "./turn.ts"
 
 const RESTORE_PAGE = 1000
@@ -48,7 +49,7 @@ export class Core implements RegistryOwner {
   readonly timers: Timers
   readonly turn = new Turn()
   readonly router: Router<Session>
-  readonly retained = new RetainedMessages<Message>()
+  readonly retained: Retention
   readonly sessions: SessionRegistry
   /** Every open connection, before and after its CONNECT. */
   readonly peers = new Set<Peer>()
@@ -56,14 +57,11 @@ export class Core implements RegistryOwner {
   readonly validatePayloadFormat: boolean
   queueBytes = 0
   inflightCount = 0
-  /** How many of the retained messages are the broker's own, which no limit counts. */
-  private retainedSysCount = 0
   private readonly store: Store | undefined
-  /** Topics whose retained message is not recorded yet. */
-  private readonly unrecorded = new Set<string>()
+  private readonly reads: StoreRetry
+  private measuredBytes = 0
   private readonly savedTotals = new Map<string, number>()
   private readonly groupQueues = new Map<string, GroupQueue>()
-  private readonly retainedExpiries = new Map<string, Timer>()
 
   constructor(limits: Limits, clock: Clock, logger: Logger, store: Store | undefined, validatePayloadFormat: boolean) {
     this.limits = limits
@@ -72,9 +70,11 @@ export class Core implements RegistryOwner {
     this.validatePayloadFormat = validatePayloadFormat
     this.store = store
     this.storing = new Storing((name) => this.router.topics.named(name))
-    this.changes = new Journal(store, this.storing, clock, logger)
+    this.changes = new Journal(store, this.storing, limits.maximumUnstoredBytes, clock, logger)
+    this.reads = new StoreRetry("the store cannot be read, queues wait until it can", clock, logger)
     this.timers = new Timers(clock, (error) => this.onBug(error))
     this.router = new Router(limits)
+    this.retained = new Retention(this)
     this.sessions = new SessionRegistry(this, this.timers)
   }
 
@@ -85,7 +85,7 @@ export class Core implements RegistryOwner {
   /** Reads deliveries that wait in the store, once everything recorded so far is there. */
   async page(owner: string, after: number, limit: number): Promise<Delivery[]> {
     await this.changes.settled()
-    const stored = await this.store!.page(owner, after, limit)
+    const stored = await this.reads.until(async () => this.store!.page(owner, after, limit))
     return stored.map((each) => this.storing.delivery(each, undefined)).filter((each) => each !== undefined)
   }
 
@@ -102,7 +102,7 @@ export class Core implements RegistryOwner {
 
   /** Retains and routes a message. `from` is the publisher's session, for No Local. */
   publish(message: Message, from: Session | undefined): Reason {
-    if (message.retain) this.retain(message)
+    if (message.retain) this.retained.put(message)
     const { targets, groups } = this.router.route(message.topic)
     message.isRouting = true
     for (let i = 0; i < targets.length; i++) {
@@ -116,15 +116,27 @@ export class Core implements RegistryOwner {
     return targets.length + groups.length === 0 ? Reason.NoMatchingSubscribers : Reason.Success
   }
 
-  /** Whether a retained message for that topic could be kept now. */
-  canRetain(topicName: string): boolean {
-    const count = this.retained.count - this.retainedSysCount
-    return count < this.limits.maximumRetainedMessages || this.retained.get(topicName) !== undefined
+  /** Whether a message of QoS 1 or 2 may not be acknowledged before something of it is stored. */
+  mustStore(message: Message, from: Session | undefined): boolean {
+    if (!this.changes.isActive) return false
+    if (message.retain || (message.qos === 2 && from?.isVolatile === false)) return true
+    const { targets, groups } = this.router.route(message.topic)
+    return groups.length > 0 || targets.some(({ subscriber, qos }) => qos > 0 && !subscriber.isVolatile)
+  }
+
+  /** Whether what must be stored can be, and what is stored can be read. */
+  get isReady(): boolean {
+    return !this.changes.isFailing && !this.reads.isFailing
+  }
+
+  /** A store that fails is not asked again: the broker closes. */
+  stopRetrying(): void {
+    this.changes.close()
+    this.reads.close()
   }
 
   retainedMessage(topicName: string): Message | undefined {
-    const message = this.retained.get(topicName)
-    return message === undefined || message.isExpired(this.now()) ? undefined : message
+    return this.retained.get(topicName)
   }
 
   /** Adds a subscription; true if the session had none with that filter. [MQTT-3.8.4-3] */
@@ -150,12 +162,6 @@ export class Core implements RegistryOwner {
     session.subscriptions.set(filter.text, subscription)
     this.router.subscribe(subscription)
     if (filter.shareName !== undefined) session.joinGroup(this.groupQueue(filter.text), subscription)
-  }
-
-  /** Takes in a retained message of the last run. */
-  restoreRetained(message: Message): void {
-    this.retained.set(message.topic.name, message.keep())
-    this.awaitExpiry(message)
   }
 
   /** Takes in what waited for a share group when the last run ended; nobody may be left to take it. */
@@ -224,73 +230,23 @@ export class Core implements RegistryOwner {
     this.groupQueues.delete(filter.text)
   }
 
-  private retain(message: Message): void {
-    const { name, isSys } = message.topic
-    if (message.payloadBytes === 0) {
-      this.stopExpiry(name)
-      if (this.retained.delete(name) !== undefined && !isSys) this.recordRetained(name, message.qos) // [MQTT-3.3.1-6]
-      return
-    }
-    if (!isSys && !this.canRetain(name)) {
-      this.metrics.limitsHit["retained messages"]++
-      this.dropped("retained limit", "-", message)
-      return
-    }
-    const kept = message.keep()
-    this.stopExpiry(name)
-    const previous = this.retained.set(name, kept) // [MQTT-3.3.1-5]
-    if (!isSys) this.recordRetained(name, message.qos)
-    else if (previous === undefined) this.retainedSysCount++
-    this.awaitExpiry(kept)
-  }
-
-  /** Records what is retained for a topic now: at QoS 0 some time later, the last of several only. */
-  private recordRetained(topicName: string, qos: QoS): void {
-    if (!this.changes.isActive) return
-    const { retainedDelaySeconds } = this.limits
-    if (qos === 0 && retainedDelaySeconds > 0) {
-      this.unrecorded.add(topicName)
-      if (this.unrecorded.size > 1) return
-      this.timers.schedule(this.now() + retainedDelaySeconds * 1000, () => this.flushRetained())
-      return
-    }
-    this.unrecorded.delete(topicName)
-    const message = this.retained.get(topicName)
-    this.changes.append(message === undefined ? { kind: "unretained", topicName } : { kind: "retained", message })
-  }
-
-  /** Records every retained message that has waited for it. */
-  flushRetained(): void {
-    for (const topicName of [...this.unrecorded]) this.recordRetained(topicName, 1)
+  /** Takes what the store has written since the last look into the sums. */
+  measureStore(): void {
+    const written = this.store?.bytesWritten ?? 0
+    this.metrics.storeBytesWritten += written - this.measuredBytes
+    this.measuredBytes = written
   }
 
   /** Records the sums that go on with the next run, where they have changed. */
   saveTotals(): void {
-    if (!this.changes.isActive) return
+    if (!this.changes.isActive || this.changes.isStrained) return
+    this.measureStore()
     for (const name of Metrics.totals) {
       const value = this.metrics[name]
       if (value === (this.savedTotals.get(name) ?? 0)) continue
       this.savedTotals.set(name, value)
       this.changes.append({ kind: "total", name, value })
     }
-  }
-
-  private awaitExpiry({ topic, expirySeconds, expiresAt }: Message): void {
-    if (expirySeconds < 0) return
-    const expiry = this.timers.schedule(expiresAt, () => this.forgetRetained(topic.name))
-    this.retainedExpiries.set(topic.name, expiry)
-  }
-
-  private forgetRetained(topicName: string): void {
-    this.retainedExpiries.delete(topicName)
-    this.retained.delete(topicName)
-    this.recordRetained(topicName, 1)
-  }
-
-  /** The message whose expiry it was is replaced or removed. */
-  private stopExpiry(topicName: string): void {
-    this.retainedExpiries.get(topicName)?.cancel()
-    this.retainedExpiries.delete(topicName)
   }
 
   /** One member gets it: the next in turn who can take it now. When nobody can, it waits for the first who will. */

@@ -5,15 +5,20 @@
  * syncs. `durable` is the sequence number up to which everything is safe; it only grows. An acknowledgement remembers
  * the number it must wait for, and whoever holds some asks to be called when `durable` moves (`wait`).
  *
- * A delivery that is queued and settled within one batch never reaches the store, and of one that is sent and settled only
- * the latter. Without a store nothing is recorded, and nobody ever waits.
+ * Of what happens to one thing within a batch only the outcome is written: the last retained message of a topic, the last
+ * state of a session; of a delivery that is sent and settled only the latter, and of one that is queued and settled
+ * nothing at all. Without a store nothing is recorded, and nobody ever waits.
+ *
+ * A store that fails is asked again until it works, and nothing that waits for it is acknowledged. Meanwhile, and when
+ * more has gathered than `maximumUnstoredBytes`, the journal is strained: whoever would add to it without need refrains.
  */
 import type { Change, ChangeLog } from "../session/index.ts"
 import type { Clock, Logger, Store } from "./ports.ts"
-import type { StoredChange } from "./stored.ts"
+import { StoreRetry } from "./retry.ts"
 import type { Storing } from "./storing.ts"
 
-const RETRY_MS = 1000
+/** What a change without a payload counts for, in bytes of memory. */
+const CHANGE_BYTES = 100
 
 export interface Waiting {
   onDurable(): void
@@ -28,33 +33,69 @@ interface Entries {
 
 export class Journal implements ChangeLog {
   readonly isActive: boolean
-  /** Whether the last commit failed: what must be stored cannot be, for now. */
-  isFailing = false
   appended = 0
   durable = 0
+  /** Commits that the store has taken. */
+  commits = 0
   private batch: (Change | undefined)[] = []
   /** Where in the batch the entries of each delivery stand that is not settled. */
   private readonly unsettled = new Map<string, Entries>()
+  /** Where in the batch the last state of each other thing stands. */
+  private readonly latest = new Map<string, number>()
+  private batchBytes = 0
+  private committingBytes = 0
   private isCommitting = false
   private waiting = new Set<Waiting>()
   private readonly settling: { upTo: number; resolve: () => void }[] = []
+  private awaitingRoom: (() => void)[] = []
   private readonly store: Store | undefined
   private readonly storing: Storing
-  private readonly clock: Clock
+  private readonly maximumBytes: number
+  private readonly writes: StoreRetry
   private readonly logger: Logger
 
-  constructor(store: Store | undefined, storing: Storing, clock: Clock, logger: Logger) {
+  constructor(store: Store | undefined, storing: Storing, maximumUnstoredBytes: number, clock: Clock, logger: Logger) {
     this.store = store
     this.storing = storing
     this.isActive = store !== undefined
-    this.clock = clock
+    this.maximumBytes = maximumUnstoredBytes
+    this.writes = new StoreRetry(
+      "the store cannot be written, what it must keep is refused or waits until it can",
+      clock,
+      logger,
+    )
     this.logger = logger
+  }
+
+  /** Whether the last commit failed: what must be stored cannot be, for now. */
+  get isFailing(): boolean {
+    return this.writes.isFailing
+  }
+
+  get failures(): number {
+    return this.writes.failures
+  }
+
+  /** Whether so much waits for the store that no more should come. */
+  get isFull(): boolean {
+    return this.unstoredBytes > this.maximumBytes
+  }
+
+  /** Failing or full: time to look whether a message must be stored before it is taken. */
+  get isStrained(): boolean {
+    return this.writes.isFailing || this.isFull
+  }
+
+  /** What waits for the store, in bytes of memory. */
+  get unstoredBytes(): number {
+    return this.batchBytes + this.committingBytes
   }
 
   append(change: Change): void {
     this.appended++
     if (this.batch.length === 0 && !this.isCommitting) queueMicrotask(() => this.commit())
     const index = this.batch.push(change) - 1
+    this.batchBytes += weigh(change)
     switch (change.kind) {
       case "queued":
         this.unsettled.set(`${change.owner}\0${change.delivery.sequence}`, { isNew: true, indices: [index] })
@@ -70,6 +111,10 @@ export class Journal implements ChangeLog {
       case "settled":
         this.annul(`${change.owner}\0${change.sequence}`, index)
         break
+      case "sessionRemoved":
+        break
+      default:
+        this.supersede(thingOf(change), index)
     }
   }
 
@@ -84,13 +129,35 @@ export class Journal implements ChangeLog {
     return new Promise((resolve) => this.settling.push({ upTo: this.appended, resolve }))
   }
 
+  /** Resolves when the journal is not full any more. */
+  room(): Promise<void> {
+    if (!this.isFull) return Promise.resolve()
+    return new Promise((resolve) => this.awaitingRoom.push(resolve))
+  }
+
+  /** A store that fails is not asked again. */
+  close(): void {
+    this.writes.close()
+  }
+
   /** Of what is settled only that is recorded; queued and settled in one batch, it is as if it had never been. */
   private annul(key: string, settledAt: number): void {
     const entries = this.unsettled.get(key)
     if (entries === undefined) return
     this.unsettled.delete(key)
-    for (const index of entries.indices) this.batch[index] = undefined
-    if (entries.isNew) this.batch[settledAt] = undefined
+    for (const index of entries.indices) this.void(index)
+    if (entries.isNew) this.void(settledAt)
+  }
+
+  private supersede(thing: string, index: number): void {
+    const previous = this.latest.get(thing)
+    if (previous !== undefined) this.void(previous)
+    this.latest.set(thing, index)
+  }
+
+  private void(index: number): void {
+    this.batchBytes -= weigh(this.batch[index]!)
+    this.batch[index] = undefined
   }
 
   private async commit(): Promise<void> {
@@ -100,37 +167,26 @@ export class Journal implements ChangeLog {
       const upTo = this.appended
       this.batch = []
       this.unsettled.clear()
-      if (changes.length > 0) await this.commitUntilDone(this.storing.toStored(changes))
+      this.latest.clear()
+      this.committingBytes = this.batchBytes
+      this.batchBytes = 0
+      if (changes.length > 0) {
+        const stored = this.storing.toStored(changes)
+        await this.writes.until(async () => this.store!.commit(stored))
+        this.commits++
+      }
+      this.committingBytes = 0
       this.durable = upTo
       this.release()
     }
     this.isCommitting = false
   }
 
-  /** A store that fails is asked again: nothing that waits for it is acknowledged meanwhile. */
-  private async commitUntilDone(changes: StoredChange[]): Promise<void> {
-    for (;;) {
-      try {
-        await this.store!.commit(changes)
-        if (this.isFailing) this.logger.warn("the store works again")
-        this.isFailing = false
-        return
-      } catch (error) {
-        if (!this.isFailing)
-          this.logger.error(`the store fails; nothing it must keep is acknowledged until it works: ${error}`)
-        this.isFailing = true
-        await new Promise<void>((resolve) => {
-          const stop = this.clock.every(RETRY_MS, () => {
-            stop()
-            resolve()
-          })
-        })
-      }
-    }
-  }
-
   private release(): void {
     while (this.settling.length > 0 && this.settling[0]!.upTo <= this.durable) this.settling.shift()!.resolve()
+    if (this.awaitingRoom.length > 0 && !this.isFull) {
+      for (const resolve of this.awaitingRoom.splice(0)) resolve()
+    }
     const { waiting } = this
     if (waiting.size === 0) return
     this.waiting = new Set()
@@ -141,5 +197,41 @@ export class Journal implements ChangeLog {
         this.logger.error(`a fault of manju's own: ${error instanceof Error ? error.stack : error}`)
       }
     }
+  }
+}
+
+/** What a change is about, where only the last one counts. */
+function thingOf(
+  change: Exclude<Change, { kind: "queued" | "sent" | "released" | "settled" | "sessionRemoved" }>,
+): string {
+  switch (change.kind) {
+    case "session":
+      return `session\0${change.session.clientId}`
+    case "subscribed":
+      return `subscription\0${change.clientId}\0${change.subscription.topicFilter}`
+    case "unsubscribed":
+      return `subscription\0${change.clientId}\0${change.topicFilter}`
+    case "received":
+    case "completed":
+      return `received\0${change.clientId}\0${change.packetId}`
+    case "retained":
+      return `retained\0${change.message.topic.name}`
+    case "unretained":
+      return `retained\0${change.topicName}`
+    case "total":
+      return `total\0${change.name}`
+  }
+}
+
+function weigh(change: Change): number {
+  switch (change.kind) {
+    case "queued":
+      return CHANGE_BYTES + change.delivery.message.sizeBytes
+    case "retained":
+      return CHANGE_BYTES + change.message.sizeBytes
+    case "session":
+      return CHANGE_BYTES + (change.session.will?.payload.length ?? 0)
+    default:
+      return CHANGE_BYTES
   }
 }

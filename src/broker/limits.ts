@@ -31,6 +31,7 @@ export const limitDefinitions = {
   maximumQueuedMessages: limit(10_000, 0, COUNT, "messages waiting for one session; with a store any number"),
   maximumQueuedBytes: limit(67_108_864, 0, COUNT, "bytes waiting for one session; with a store 1 GiB"),
   maximumQueueMemoryBytes: limit(536_870_912, 0, COUNT, "bytes waiting for all sessions together"),
+  maximumUnstoredBytes: limit(67_108_864, 1024, COUNT, "bytes waiting for the disk; publishers wait beyond"),
   maximumBacklogBytes: limit(4_194_304, 1024, COUNT, "bytes waiting for one socket; QoS 0 is dropped beyond"),
   maximumRetainedMessages: limit(1_000_000, 0, COUNT, "retained messages"),
   maximumPublishRate: limit(0, 0, COUNT, "messages a second from one client, the rest waits; 0: any"),

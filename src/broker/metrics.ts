@@ -32,6 +32,8 @@ export class Metrics {
   connectsRefused = 0
   /** Sessions that ended because their expiry had passed. */
   sessionsExpired = 0
+  /** Bytes written to the store's medium, where the store knows. */
+  storeBytesWritten = 0
   readonly dropped: Record<DropReason, number> = {
     "queue full": 0,
     "queue memory full": 0,
@@ -41,6 +43,7 @@ export class Metrics {
     "not authorized": 0,
     "outside mount point": 0,
     "retained limit": 0,
+    "store failing": 0,
   }
   readonly limitsHit: Record<LimitHit, number> = {
     connections: 0,
@@ -73,6 +76,7 @@ export class Metrics {
     "connectsReceived",
     "sessionsExpired",
     "clientsMaximum",
+    "storeBytesWritten",
   ] as const
 
   /** Takes in a sum of the last run. */

@@ -115,6 +115,8 @@ export interface Store {
   /** Deliveries of an owner that wait (have no packet id), behind the sequence `after`, in order, at most `limit`. */
   page(owner: string, after: number, limit: number): Promise<StoredDelivery[]>
   close(): Promise<void>
+  /** Bytes written to the medium since `load`, where it knows: what the wear of an SD card is read from. */
+  readonly bytesWritten?: number | undefined
 }
 
 export type {

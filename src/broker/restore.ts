@@ -39,7 +39,7 @@ export async function restore(core: Core, store: Store): Promise<void> {
         break
       case "retained": {
         const message = core.storing.message(item.message)
-        if (message !== undefined) core.restoreRetained(message)
+        if (message !== undefined) core.retained.restore(message)
         break
       }
       case "total":

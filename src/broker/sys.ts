@@ -73,6 +73,13 @@ const figures: Record<string, Figure> = {
   time: ({ core }) => Math.floor(core.now() / 1000),
 }
 
+/** What there is with a store only. */
+const storeFigures: Record<string, Figure> = {
+  "store/bytes/written": total("storeBytesWritten"),
+  "store/commits": ({ core }) => core.changes.commits,
+  "store/commits/failed": ({ core }) => core.changes.failures,
+}
+
 /** What the load averages are of: totals whose growth counts. */
 const loads: Record<string, Figure> = {
   "load/messages/received": total("packetsReceived"),
@@ -123,6 +130,10 @@ export class SysTree {
     this.publish("uptime", `${Math.floor((now - this.startedAt) / 1000)} seconds`)
     for (const name in loads) this.updateLoad(name, loads[name]!(census), now - this.updatedAt)
     for (const name in figures) this.publish(name, String(figures[name]!(census)))
+    if (core.changes.isActive) {
+      core.measureStore()
+      for (const name in storeFigures) this.publish(name, String(storeFigures[name]!(census)))
+    }
     this.updatedAt = now
     if (now - this.savedAt >= SAVE_MS) {
       this.savedAt = now

@@ -3,6 +3,7 @@ import { version } from "../../package.json" with { type: "json" }
 import { allowAll } from "../auth/allow.ts"
 import { Broker } from "../broker/broker.ts"
 import { assertGuarded, brokerOptions, listenerLimits, type StartFlags } from "../config.ts"
+import { http } from "../listeners/http.ts"
 import { tcp } from "../listeners/tcp.ts"
 import { sqlite } from "../store/sqlite/index.ts"
 import { consoleLogger } from "./logger.ts"
@@ -16,8 +17,11 @@ export async function start(flags: StartFlags): Promise<number> {
   await broker.open()
   const listener = tcp({ hostname: flags.host, port: flags.tcp, auth: allowAll(), limits: listenerLimits(flags) })
   const { hostname, port } = await broker.listen(listener)
+  const health =
+    flags.http === undefined ? undefined : await broker.listen(http({ hostname: flags.host, port: flags.http }))
   const kept = flags.data === undefined ? "sessions are kept in memory" : `sessions are kept in ${flags.data}`
   const host = hostname.includes(":") ? `[${hostname}]` : hostname
+  if (health !== undefined) logger.info(`health checks at http://${host}:${health.port}/readyz`)
   console.log(`${pc.bold(`manju ${version}`)} listens on ${pc.green(`mqtt://${host}:${port}`)} for everybody; ${kept}`)
   console.log(
     `try it: mosquitto_sub -p ${port} -t 'hello/#' -v & sleep 1; mosquitto_pub -p ${port} -t hello/world -m hi`,

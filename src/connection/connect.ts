@@ -259,6 +259,10 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
   if (encodeConnack(writer, link.level, Reason.Success, false, properties).length > link.maximumPacketBytes) {
     return refuse(link, link.level, { reason: Reason.PacketTooLarge }) // it could never be told that it is in
   }
+  const canResume = isStored(link, connect, clientId)
+  if (core.changes.isFailing && !canResume && mustStore(link, clientId, expirySeconds)) {
+    return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "sessions cannot be stored now" })
+  }
   const before = core.changes.appended
   const { session, isPresent } = core.sessions.attach(clientId, connect.cleanStart, expirySeconds)
   core.metrics.clientsMaximum = Math.max(core.metrics.clientsMaximum, core.sessions.size)
@@ -266,6 +270,7 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
   link.session = session
   session.will = willOf(link, connect)
   core.sessions.record(session)
+  if (!isPresent) session.begunAt = core.changes.appended
   const greet = () => {
     if (session.outlet !== link) return
     link.welcome(session, client)
@@ -276,8 +281,20 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
     startKeepAlive(link, keepAliveSeconds(link, connect))
     session.resume()
   }
-  if (core.changes.appended === before) return greet()
+  // Of a session that is stored, what a crash would forget now is only when it was last seen, and a new will.
+  if (core.changes.appended === before || (core.changes.isFailing && canResume)) return greet()
   return core.changes.settled().then(greet)
+}
+
+/** Whether the client goes on with a session that a crash would not forget. */
+function isStored(link: Link, { cleanStart }: Connect, clientId: string): boolean {
+  const session = link.core.sessions.get(clientId)
+  return session !== undefined && !cleanStart && session.begunAt <= link.core.changes.durable
+}
+
+/** Whether letting the client in makes a session that must be stored, or ends one that is. */
+function mustStore(link: Link, clientId: string, expirySeconds: number): boolean {
+  return expirySeconds > 0 || link.core.sessions.get(clientId)?.isVolatile === false
 }
 
 function willOf(link: Link, { will }: Connect): Will | undefined {

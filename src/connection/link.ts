@@ -120,6 +120,11 @@ export class Link implements Outlet, Peer, Waiting {
     return this.heldAcks.length
   }
 
+  /** Whether to refuse what its session must keep: the store fails, and the client can be told. */
+  get cannotKeep(): boolean {
+    return this.level === 5 && this.core.changes.isFailing && !this.session!.isVolatile
+  }
+
   /** The topic that the client calls `name`: behind its mount point, save for `$SYS`, which is the broker's alone. */
   topicNamed(name: string): Topic | undefined {
     const { topics } = this.core.router
@@ -215,10 +220,10 @@ export class Link implements Outlet, Peer, Waiting {
     this.hold(packet, after, endsPublish(type, reason))
   }
 
-  /** Sends a SUBACK or UNSUBACK, in its order, as soon as everything recorded so far is durable. */
-  acknowledgeWith(packet: Buffer): void {
+  /** Sends a SUBACK or UNSUBACK, in its order, as soon as what has been recorded since `before` is durable. */
+  acknowledgeWith(packet: Buffer, before: number): void {
     const { appended, durable } = this.core.changes
-    const after = this.session!.isVolatile ? 0 : appended
+    const after = this.session!.isVolatile || appended === before ? 0 : appended
     if (this.heldAcks.length === 0 && durable >= after) this.sendPacket(packet)
     else this.hold(packet, after, false)
   }

@@ -180,10 +180,15 @@ function authorize(link: Link, message: Message, qos: QoS, packetId: number): vo
   )
 }
 
-function routeIf(link: Link, permission: Permission, message: Message, qos: QoS, packetId: number): void {
+function routeIf(
+  link: Link,
+  permission: Permission,
+  message: Message,
+  qos: QoS,
+  packetId: number,
+): void | Promise<void> {
   if (isPermitted(permission)) {
-    if (message === incoming) route(link, message, qos, packetId)
-    else routeAged(link, message, qos, packetId)
+    return message === incoming ? route(link, message, qos, packetId) : routeAged(link, message, qos, packetId)
   } else {
     link.core.dropped("not authorized", link.name, message)
     const isKnown = typeof permission === "number" && isPublishRefusal(permission) // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
@@ -192,16 +197,13 @@ function routeIf(link: Link, permission: Permission, message: Message, qos: QoS,
 }
 
 /** A message that has waited is older; one that has expired meanwhile is taken, but goes to nobody. [MQTT-3.3.2-5] */
-function routeAged(link: Link, message: Message, qos: QoS, packetId: number): void {
+function routeAged(link: Link, message: Message, qos: QoS, packetId: number): void | Promise<void> {
   const { core } = link
   const now = core.now()
   message.age(now)
-  if (!message.isExpired(now)) {
-    route(link, message, qos, packetId)
-    return
-  }
+  if (!message.isExpired(now)) return route(link, message, qos, packetId)
   core.dropped("message expired", link.name, message)
-  if (qos === 0) return
+  if (qos === 0) return undefined
   const after = qos === 2 && noteReceived(link, packetId) ? core.changes.appended : 0
   link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, Reason.Success, after)
 }
@@ -217,18 +219,24 @@ function noteReceived(link: Link, packetId: number): boolean {
 }
 
 /** The broker takes the message: from here on it is not lost. */
-function route(link: Link, message: Message, qos: QoS, packetId: number): void {
+function route(link: Link, message: Message, qos: QoS, packetId: number): void | Promise<void> {
   const { core } = link
   const session = link.session!
   if (qos === 0) {
     core.publish(message, session)
-    return
+    return undefined
   }
-  if (message.retain && link.level === 5 && !core.canRetain(message.topic.name) && message.payloadBytes > 0) {
+  if (core.changes.isStrained && core.mustStore(message, session)) {
+    if (core.changes.isFailing && link.level === 5) {
+      core.dropped("store failing", link.name, message)
+      return reject(link, qos, packetId, Reason.QuotaExceeded)
+    }
+    if (core.changes.isFull) return routeWhenThereIsRoom(link, message.keep(), qos, packetId)
+  }
+  if (message.retain && link.level === 5 && !core.retained.hasRoom(message.topic.name) && message.payloadBytes > 0) {
     core.metrics.limitsHit["retained messages"]++
     core.dropped("retained limit", link.name, message)
-    reject(link, qos, packetId, Reason.QuotaExceeded)
-    return
+    return reject(link, qos, packetId, Reason.QuotaExceeded)
   }
   const { changes } = core
   const before = changes.appended
@@ -236,6 +244,12 @@ function route(link: Link, message: Message, qos: QoS, packetId: number): void {
   const reason = core.publish(message, session)
   const after = changes.appended > before ? changes.appended : 0
   link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, reason, after)
+}
+
+/** The store is behind, and what waits for it fills the memory it may have: the client is not read from until it catches up. */
+async function routeWhenThereIsRoom(link: Link, message: Message, qos: QoS, packetId: number): Promise<void> {
+  await link.core.changes.room()
+  if (link.state === "open") return routeIf(link, true, message, qos, packetId)
 }
 
 /** The message is not taken. A 3.x client cannot be told, so its packet is acknowledged. [v3.1.1 MQTT-3.3.5-2] */

@@ -12,6 +12,7 @@ import { type ListenerLimits, resolveListenerLimits } from "../broker/limits.ts"
 import type { Auth } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import { BlockPool, Connection, type Transport } from "../connection/index.ts"
+import { whyNoListener } from "./failure.ts"
 
 export interface TcpOptions {
   /** Under which it appears in logs and to auth. Default: `tcp:{port}`. */
@@ -77,7 +78,9 @@ class TcpListener implements Listener {
     try {
       this.server = Bun.listen({ hostname, port, socket: handlers(core, serving) })
     } catch (error) {
-      throw new ManjuError("LISTEN_FAILED", `cannot listen on ${hostname}:${port}: ${whyNot(error)}`, { cause: error })
+      throw new ManjuError("LISTEN_FAILED", `cannot listen on ${hostname}:${port}: ${whyNoListener(error)}`, {
+        cause: error,
+      })
     }
     return { hostname: this.server.hostname, port: this.server.port }
   }
@@ -108,14 +111,6 @@ function handlers(core: Core, serving: Serving): SocketHandler<Connection> {
       core.logger.debug(`socket error from ${socket.remoteAddress}: ${error.message}`)
     },
   }
-}
-
-function whyNot(error: unknown): string {
-  const code = (error as { code?: string }).code
-  if (code === "EADDRINUSE") return "the port is in use"
-  if (code === "EACCES") return "the port needs privileges"
-  if (code === "EADDRNOTAVAIL") return "this machine does not have the address"
-  return error instanceof Error ? error.message : String(error)
 }
 
 /**

@@ -14,6 +14,7 @@ export type DropReason =
   | "not authorized"
   | "outside mount point"
   | "retained limit"
+  | "store failing"
 
 export interface SessionLimits {
   maximumInflight: number

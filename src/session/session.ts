@@ -34,6 +34,8 @@ export class Session {
   expirySeconds: number
   will: Will | undefined = undefined
   outlet: Outlet | undefined = undefined
+  /** The journal entry with which it began: until that is durable, a crash would forget it. */
+  begunAt = 0
 
   private readonly host: SessionHost
   /** Whether it ends with its connection, so that nothing of it need be kept. */

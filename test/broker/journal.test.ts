@@ -16,6 +16,7 @@ const queued = (owner: string, sequence: number): Change => ({
   owner,
   delivery: { sequence, message, qos: 1, retain: false, identifiers: undefined, group: undefined },
 })
+const options = { qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const
 const sent = (owner: string, sequence: number): Change => ({ kind: "sent", owner, sequence, packetId: sequence })
 const released = (owner: string, sequence: number): Change => ({ kind: "released", owner, sequence })
 const settled = (owner: string, sequence: number): Change => ({ kind: "settled", owner, sequence })
@@ -27,12 +28,12 @@ const brief = (change: StoredChange) => {
   return change.kind
 }
 
-function started() {
+function started(maximumUnstoredBytes = 1e6) {
   const store = new LateStore()
   const clock = new ManualClock()
   const errors: string[] = []
   const logger: Logger = { debug() {}, info() {}, warn() {}, error: (text) => errors.push(text) }
-  const journal = new Journal(store, storing, clock, logger)
+  const journal = new Journal(store, storing, maximumUnstoredBytes, clock, logger)
   return { store, clock, errors, journal, pending: () => store.pending.map(({ changes }) => changes.map(brief)) }
 }
 
@@ -46,7 +47,12 @@ async function isResolved(promise: Promise<void>): Promise<boolean> {
 
 describe("the journal", () => {
   test("without a store records nothing, and nothing waits", async () => {
-    const journal = new Journal(undefined, storing, new ManualClock(), { debug() {}, info() {}, warn() {}, error() {} })
+    const journal = new Journal(undefined, storing, 1e6, new ManualClock(), {
+      debug() {},
+      info() {},
+      warn() {},
+      error() {},
+    })
     expect([journal.isActive, journal.appended, journal.durable]).toEqual([false, 0, 0])
     expect(await isResolved(journal.settled())).toBe(true)
   })
@@ -99,6 +105,86 @@ describe("the journal", () => {
     store.pending.shift()!.resolve()
     await microtasks()
     expect(pending()).toEqual([["settled a 1"]])
+  })
+
+  test("of what happens to one thing within a batch only the outcome is written", async () => {
+    const { journal, store } = started()
+    const session = (expirySeconds: number): Change => ({
+      kind: "session",
+      session: { clientId: "a", expirySeconds, disconnectedAt: undefined, will: undefined },
+    })
+    const subscription = { topicFilter: "f", options, identifier: undefined }
+    for (const change of [
+      session(1),
+      { kind: "subscribed", clientId: "a", subscription },
+      { kind: "received", clientId: "a", packetId: 1 },
+      { kind: "retained", message },
+      { kind: "total", name: "n", value: 1 },
+      { kind: "completed", clientId: "a", packetId: 1 },
+      { kind: "unsubscribed", clientId: "a", topicFilter: "f" },
+      { kind: "unretained", topicName: "t" },
+      { kind: "total", name: "n", value: 2 },
+      { kind: "subscribed", clientId: "b", subscription },
+      session(2),
+    ] satisfies Change[]) {
+      journal.append(change)
+    }
+    await store.commitAll()
+    expect(store.committed.map(brief)).toEqual([
+      "completed",
+      "unsubscribed",
+      "unretained",
+      "total",
+      "subscribed",
+      "session",
+    ])
+    expect(store.committed).toContainEqual({ kind: "total", name: "n", value: 2 })
+    expect(store.committed.at(-1)).toMatchObject({ session: { expirySeconds: 2 } })
+    expect([journal.appended, journal.durable, journal.unstoredBytes]).toEqual([11, 11, 0])
+  })
+
+  test("what ends a session stays where it is, between what was before and what comes after", async () => {
+    const { journal, store } = started()
+    journal.append(queued("a", 1))
+    journal.append({ kind: "sessionRemoved", clientId: "a" })
+    journal.append(queued("a", 1))
+    journal.append(settled("a", 1))
+    await store.commitAll()
+    expect(store.committed.map(brief)).toEqual(["queued a 1", "sessionRemoved"])
+  })
+
+  test("is full when what waits weighs more than it may, and has room again when it is stored", async () => {
+    const { journal, store } = started(1000)
+    expect([journal.isFull, await isResolved(journal.room())]).toEqual([false, true])
+    for (let sequence = 1; sequence < 5; sequence++) journal.append(queued("a", sequence))
+    expect([journal.isFull, journal.isStrained, journal.isFailing]).toEqual([true, true, false])
+    const room = journal.room()
+    expect(await isResolved(room)).toBe(false)
+    journal.append(queued("a", 5)) // into the next batch
+    await store.commitAll()
+    expect([await isResolved(room), journal.isFull, journal.unstoredBytes]).toEqual([true, false, 0])
+  })
+
+  test("what is settled before it is written weighs nothing", () => {
+    const { journal } = started(1000)
+    for (let sequence = 1; sequence < 100; sequence++) {
+      journal.append(queued("a", sequence))
+      journal.append(sent("a", sequence))
+      journal.append(settled("a", sequence))
+    }
+    expect([journal.isFull, journal.unstoredBytes]).toEqual([false, 0])
+  })
+
+  test("once closed asks a store that fails no more", async () => {
+    const { journal, store, clock } = started()
+    journal.append(queued("a", 1))
+    await microtasks()
+    store.pending.shift()!.reject(new Error("disk full"))
+    await microtasks()
+    journal.close()
+    clock.advance(10)
+    await microtasks()
+    expect([store.pending.length, clock.recurringCount]).toEqual([0, 0])
   })
 
   test("a batch of which nothing is left is durable without the store being asked", async () => {
@@ -175,7 +261,7 @@ describe("the journal", () => {
       page: async () => [],
       close: () => Promise.resolve(),
     }
-    const journal = new Journal(store, storing, clock, {
+    const journal = new Journal(store, storing, 1e6, clock, {
       debug() {},
       info() {},
       warn() {},

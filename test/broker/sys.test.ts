@@ -303,6 +303,24 @@ test("it is never stored", async () => {
   expect([store.pending, store.committed]).toEqual([[], []])
 })
 
+test("with a store it says how often that was written, how often in vain, and how many bytes it wrote in all its life", async () => {
+  const store = Object.assign(new LateStore(), { bytesWritten: 0 })
+  const { harness, figure } = start({ store })
+  harness.core.metrics.restore("storeBytesWritten", 1_000_000)
+  const names = ["store/commits", "store/commits/failed", "store/bytes/written"]
+  expect(names.map(figure)).toEqual(["0", "0", "0"])
+  harness.client("a").publish("t", "x", { qos: 1, retain: true })
+  await microtasks()
+  store.pending.shift()!.reject(new Error("disk full"))
+  await microtasks()
+  await interval(harness)
+  store.bytesWritten = 8192
+  await store.commitAll()
+  await interval(harness)
+  expect(names.map(figure)).toEqual(["1", "1", "1008192"])
+  expect(start().figure("store/bytes/written")).toBe("none") // without a store
+})
+
 test("it does not count in the limit of retained messages", () => {
   const { harness } = start({ limits: { maximumRetainedMessages: 2 } })
   const client = harness.client("a")

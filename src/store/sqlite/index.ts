@@ -12,6 +12,7 @@ export interface SqliteOptions {
 }
 
 class SqliteStore implements Store {
+  bytesWritten: number | undefined = undefined
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url).href)
   private readonly waiting = new Map<number, { resolve(value: Parcel | undefined): void; reject(error: Error): void }>()
   private lastId = 0
@@ -60,7 +61,8 @@ class SqliteStore implements Store {
     })
   }
 
-  private onAnswer({ id, value, error }: Answer): void {
+  private onAnswer({ id, value, error, written }: Answer): void {
+    this.bytesWritten = written ?? this.bytesWritten
     const { resolve, reject } = this.waiting.get(id)!
     this.waiting.delete(id)
     if (error === undefined) resolve(value)

@@ -23,6 +23,8 @@ export interface Request {
 export interface Answer {
   readonly id: number
   readonly value?: Parcel | undefined
+  /** Bytes that the thread has written since it began; undefined where the system does not tell. */
+  readonly written?: number | undefined
   readonly error?: { message: string; code: string | undefined }
 }
 
