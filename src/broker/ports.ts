@@ -106,11 +106,22 @@ export interface Logger {
  * Keeps what must survive the process. One broker at a time uses it: `load` once, then the rest.
  *
  * `sqlite()` and `memory()` implement it, and `manju/store-conformance` has the tests that any other must pass.
+ *
+ * @example
+ * class RemoteStore implements Store {
+ *   async *load() { for (const row of await remote.everything()) yield row as Stored }
+ *   commit(changes: readonly StoredChange[]) { return remote.transaction(changes) }
+ *   page(owner: string, after: number, limit: number) { return remote.deliveries(owner, after, limit) }
+ *   close() { return remote.close() }
+ * }
  */
 export interface Store {
   /** What the last run left; opens what has to be opened, and throws where that cannot be done. */
   load(): AsyncIterable<Stored>
-  /** Applies all of them or none, in order; durable when it resolves. Asked again after a rejection. */
+  /**
+   * Applies all of them or none, in order; durable when it resolves. After a rejection it is asked again with the same
+   * changes, which may have been applied: to apply them twice must be the same as once.
+   */
   commit(changes: readonly StoredChange[]): Promise<void>
   /** Deliveries of an owner that wait (have no packet id), behind the sequence `after`, in order, at most `limit`. */
   page(owner: string, after: number, limit: number): Promise<StoredDelivery[]>

@@ -117,6 +117,18 @@ export function storeConformance(place: () => StorePlace): ConformanceCase[] {
     expiresAt: 1_700_000_060_000,
     properties: bytes("\u0003\u0000\u0001x"),
   })
+  const twice: StoredChange[] = [
+    session("a"),
+    queued(delivery("a", 1, one)),
+    queued(delivery("a", 2, two)),
+    queued(delivery("a", 3, one)),
+    { kind: "sent", owner: "a", sequence: 1, packetId: 1 },
+    { kind: "sent", owner: "a", sequence: 2, packetId: 2 },
+    { kind: "released", owner: "a", sequence: 2 },
+    { kind: "settled", owner: "a", sequence: 1 },
+    { kind: "received", clientId: "a", packetId: 1 },
+    { kind: "completed", clientId: "a", packetId: 1 },
+  ]
 
   return [
     case_("an empty store has nothing", [], async (store) => {
@@ -237,6 +249,16 @@ export function storeConformance(place: () => StorePlace): ConformanceCase[] {
         )
       },
     ),
+    case_("a batch that is committed once more has changed nothing", [twice, twice], async (store) => {
+      assertSame(await waiting(store, "a"), [3])
+      const [inflight] = await loaded(store, "inflight")
+      assertSame(inflight?.kind === "inflight" && [inflight.delivery.sequence, inflight.delivery.message ?? null], [
+        2,
+        null,
+      ])
+      const [queue] = await loaded(store, "queue")
+      assertSame(queue?.kind === "queue" && queue.queue.count, 1)
+    }),
     case_(
       "a message that is settled and queued again in one batch is there",
       [

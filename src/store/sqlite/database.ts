@@ -5,8 +5,7 @@
  * WAL, and `synchronous=FULL` for durability against power cuts: every commit is one sync of the log. A database that a
  * newer manju has written, or that is none, is refused and left as it was.
  */
-import { Database } from "bun:sqlite"
-import { existsSync, statSync } from "node:fs"
+import type { Database } from "bun:sqlite"
 import { eq } from "drizzle-orm"
 import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite"
 import type {
@@ -17,6 +16,7 @@ import type {
   StoredSession,
   StoredWill,
 } from "../../broker/ports.ts"
+import { APPLICATION_ID, openFile, userVersion } from "./file.ts"
 import { migrations } from "./migrations.ts"
 import {
   type deliveries,
@@ -34,6 +34,9 @@ import { type PageRow, prepareStatements, type Statements } from "./statements.t
 /** `power`: a commit survives a power cut. `process`: it survives the process, and most power cuts. */
 export type Durability = "power" | "process"
 
+/** To this the log is cut when a long transaction or a backup has made it longer. */
+const LARGEST_LOG_BYTES = 67_108_864
+
 export class StoreDatabase {
   private readonly sqlite: Database
   private readonly db: BunSQLiteDatabase
@@ -46,6 +49,7 @@ export class StoreDatabase {
   constructor(path: string, durability: Durability) {
     this.sqlite = openFile(path)
     this.sqlite.run("PRAGMA journal_mode = WAL")
+    this.sqlite.run(`PRAGMA journal_size_limit = ${LARGEST_LOG_BYTES}`)
     this.sqlite.run(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
     this.db = drizzle(this.sqlite)
     this.migrate(path)
@@ -97,7 +101,9 @@ export class StoreDatabase {
     return rows.map((row) => waitingOf(owner, row))
   }
 
+  /** Leaves one file: the log is empty, so that a copy of the database is all of it. */
   close(): void {
+    this.sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)")
     this.sqlite.close()
   }
 
@@ -227,50 +233,6 @@ export class StoreDatabase {
       .innerJoin(messages, eq(messages.id, retained.messageId))
       .all()
     for (const { message } of rows) yield { kind: "retained", message: messageOf(message) }
-  }
-}
-
-/** "manj": how a file says that it is ours. */
-const APPLICATION_ID = 0x6d616e6a
-
-function userVersion(sqlite: Database): number {
-  return (sqlite.query("PRAGMA user_version").get() as { user_version: number }).user_version
-}
-
-/** Opens the file for writing, once it is sure that it is ours to write. */
-function openFile(path: string): Database {
-  if (path !== ":memory:" && existsSync(path) && statSync(path).size > 0) {
-    const sqlite = new Database(path, { readonly: true })
-    try {
-      assertOurs(sqlite, path)
-    } finally {
-      sqlite.close()
-    }
-  }
-  try {
-    return new Database(path, { create: true, readwrite: true })
-  } catch (error) {
-    throw new Error(`${path} cannot be opened: ${(error as Error).message}`, { cause: error })
-  }
-}
-
-/** Throws if the file is no database of ours, or of a newer version. */
-export function assertOurs(sqlite: Database, path: string): void {
-  let applicationId: number
-  let version: number
-  try {
-    applicationId = (sqlite.query("PRAGMA application_id").get() as { application_id: number }).application_id
-    version = userVersion(sqlite)
-    const [problem] = sqlite.query("PRAGMA quick_check(1)").values()[0] as [string]
-    if (problem !== "ok") throw new Error(problem)
-  } catch (error) {
-    throw new Error(`${path} is not a database that can be read: ${(error as Error).message}`)
-  }
-  if (applicationId !== APPLICATION_ID) throw new Error(`${path} is a database, but not one of manju's`)
-  if (version > migrations.length) {
-    throw new Error(
-      `${path} was written by a newer manju (version ${version} of the database, this one knows ${migrations.length})`,
-    )
   }
 }
 

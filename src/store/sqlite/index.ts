@@ -11,10 +11,16 @@ export interface SqliteOptions {
   durability?: Durability
 }
 
+interface Question {
+  resolve(value: Parcel | undefined): void
+  reject(error: Error): void
+}
+
 class SqliteStore implements Store {
   bytesWritten: number | undefined = undefined
-  private readonly worker = new Worker(new URL("./worker.ts", import.meta.url).href)
-  private readonly waiting = new Map<number, { resolve(value: Parcel | undefined): void; reject(error: Error): void }>()
+  private worker: Worker | undefined
+  private writtenBefore = 0
+  private readonly waiting = new Map<number, Question>()
   private lastId = 0
   private readonly path: string
   private readonly durability: Durability
@@ -22,31 +28,51 @@ class SqliteStore implements Store {
   constructor(path: string, durability: Durability) {
     this.path = path
     this.durability = durability
-    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.onAnswer(data)
-    this.worker.onerror = (event) => this.onDeath(new Error(`the store's thread has died: ${event.message}`))
   }
 
   async *load(): AsyncGenerator<Stored> {
-    await this.ask({ name: "open", path: this.path, durability: this.durability })
-    for (;;) {
-      const items = unpackItems<Stored>((await this.ask({ name: "load" }))!)
+    if (this.worker === undefined) await this.open()
+    for (let isFirst = true; ; isFirst = false) {
+      const items = unpackItems<Stored>((await this.ask({ name: "load", isFirst }))!)
       if (items.length === 0) return
       yield* items
     }
   }
 
   async commit(changes: readonly StoredChange[]): Promise<void> {
+    if (this.worker === undefined) await this.open()
     const parcel = packItems(changes)
     await this.ask({ name: "commit", changes: parcel }, parcel)
   }
 
   async page(owner: string, after: number, limit: number): Promise<StoredDelivery[]> {
+    if (this.worker === undefined) await this.open()
     return unpackDeliveries((await this.ask({ name: "page", owner, after, limit }))!)
   }
 
   async close(): Promise<void> {
+    const { worker } = this
+    if (worker === undefined) return
     await this.ask({ name: "close" })
-    this.worker.terminate()
+    this.worker = undefined
+    worker.terminate()
+  }
+
+  /** Starts the thread, at first and after it has died. */
+  private async open(): Promise<void> {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url).href)
+    worker.onmessage = ({ data }: MessageEvent<Answer>) => this.onAnswer(data)
+    worker.onerror = (event) => this.onDeath(worker, event.message)
+    worker.addEventListener("close", () => this.onDeath(worker, "it has ended"))
+    this.worker = worker
+    this.writtenBefore = this.bytesWritten ?? 0
+    try {
+      await this.ask({ name: "open", path: this.path, durability: this.durability })
+    } catch (error) {
+      this.worker = undefined
+      worker.terminate()
+      throw error
+    }
   }
 
   /** `moved`: what the thread takes over. */
@@ -54,7 +80,7 @@ class SqliteStore implements Store {
     const id = ++this.lastId
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject })
-      this.worker.postMessage(
+      this.worker!.postMessage(
         { id, call } satisfies Request,
         moved === undefined ? [] : [moved.bytes.buffer as ArrayBuffer],
       )
@@ -62,15 +88,19 @@ class SqliteStore implements Store {
   }
 
   private onAnswer({ id, value, error, written }: Answer): void {
-    this.bytesWritten = written ?? this.bytesWritten
-    const { resolve, reject } = this.waiting.get(id)!
+    if (written !== undefined) this.bytesWritten = this.writtenBefore + written
+    const question = this.waiting.get(id)
     this.waiting.delete(id)
-    if (error === undefined) resolve(value)
-    else reject(Object.assign(new Error(error.message), { code: error.code }))
+    if (error === undefined) question?.resolve(value)
+    else question?.reject(Object.assign(new Error(error.message), { code: error.code }))
   }
 
-  private onDeath(error: Error): void {
-    for (const { reject } of this.waiting.values()) reject(error)
+  /** What it was asked has failed; whatever is asked next starts another. */
+  private onDeath(worker: Worker, why: string): void {
+    if (this.worker !== worker) return
+    this.worker = undefined
+    worker.terminate()
+    for (const { reject } of this.waiting.values()) reject(new Error(`the store's thread has died: ${why}`))
     this.waiting.clear()
   }
 }

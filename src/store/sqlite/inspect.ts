@@ -2,7 +2,7 @@
 import { Database } from "bun:sqlite"
 import { count, isNotNull, isNull, sql, sum } from "drizzle-orm"
 import { drizzle } from "drizzle-orm/bun-sqlite"
-import { assertOurs } from "./database.ts"
+import { assertOurs } from "./file.ts"
 import { deliveries, messages, retained, sessions, subscriptions } from "./schema.ts"
 
 export interface Inspection {

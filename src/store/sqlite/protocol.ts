@@ -14,7 +14,7 @@ export interface Request {
   readonly call:
     | { name: "open"; path: string; durability: Durability }
     /** The next part of what is loaded; an empty one ends it. */
-    | { name: "load" }
+    | { name: "load"; isFirst: boolean }
     | { name: "commit"; changes: Parcel }
     | { name: "page"; owner: string; after: number; limit: number }
     | { name: "close" }

@@ -93,6 +93,10 @@ export function prepareStatements(db: BunSQLiteDatabase) {
         packetId: p("packetId"),
         bytes: p("bytes"),
       })
+      .onConflictDoUpdate({
+        target: [deliveries.owner, deliveries.sequence], // the same commit once more
+        set: { messageId: sql`excluded.message_id`, packetId: null },
+      })
       .prepare(),
     setPacketId: db
       .update(deliveries)

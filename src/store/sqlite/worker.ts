@@ -18,9 +18,9 @@ function answer({ call }: Request): Parcel | undefined {
   switch (call.name) {
     case "open":
       database = new StoreDatabase(call.path, call.durability)
-      loading = database.load()
       return undefined
     case "load":
+      if (call.isFirst) loading = database!.load()
       return packItems(nextItems())
     case "commit":
       database!.commit(unpackItems(call.changes))

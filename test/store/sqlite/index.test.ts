@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Broker, sqlite } from "../../../src/index.ts"
-import { coreOf } from "../../listeners/socket.ts"
+import { coreOf, eventually } from "../../listeners/socket.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "manju-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -35,6 +35,22 @@ describe("sqlite()", () => {
     const first = await run()
     expect(first).toBeGreaterThan(100_000)
     expect(await run()).toBeGreaterThan(first + 100_000)
+  })
+
+  test("when its thread dies what it was asked fails, and the next question is answered by another", async () => {
+    const store = sqlite(join(folder, "thread.db"))
+    for await (const _ of store.load());
+    await store.commit([{ kind: "total", name: "n", value: 1 }])
+    const { worker } = store as unknown as { worker: Worker }
+    const asked = store.commit([{ kind: "total", name: "n", value: 2 }]).catch((error: Error) => error.message)
+    worker.terminate()
+    expect(await asked).toSatisfy((answer) => answer === undefined || String(answer).includes("thread has died"))
+    await eventually(() => (store as unknown as { worker?: Worker }).worker === undefined, "the thread's end")
+    await store.commit([{ kind: "total", name: "n", value: 3 }])
+    const totals: unknown[] = []
+    for await (const item of store.load()) if (item.kind === "total") totals.push(item)
+    expect(totals).toEqual([{ kind: "total", name: "n", value: 3 }])
+    await store.close()
   })
 
   test("a file that cannot be opened is refused with STORE_FAILED, by whatever needs it first", async () => {
