@@ -26,6 +26,8 @@ export class SessionRegistry {
   private readonly sessions = new Map<string, Session>()
   private readonly expiries = new Map<Session, Timer>()
   private readonly delayedWills = new Map<Session, Timer>()
+  /** The journal entries with which stored sessions ended, as long as a crash would bring these back; oldest first. */
+  private readonly removals = new Map<string, number>()
   private readonly owner: RegistryOwner
   private readonly timers: Timers
 
@@ -97,8 +99,14 @@ export class SessionRegistry {
     session.end()
     if (this.owner.changes.isActive && !session.isVolatile) {
       this.owner.changes.append({ kind: "sessionRemoved", clientId: session.clientId })
+      this.noteRemoval(session.clientId)
     }
     this.publishWill(session)
+  }
+
+  /** The journal entry that must be durable before a client may be told that the id's last session is gone. */
+  removedAt(clientId: string): number {
+    return this.removals.get(clientId) ?? 0
   }
 
   /** Records what a surviving session looks like now. */
@@ -122,6 +130,16 @@ export class SessionRegistry {
       const due = this.timers.schedule(since + will.delaySeconds * 1000, () => this.publishWill(session))
       this.delayedWills.set(session, due)
     }
+  }
+
+  private noteRemoval(clientId: string): void {
+    const { appended, durable } = this.owner.changes
+    for (const [id, entry] of this.removals) {
+      if (entry > durable) break
+      this.removals.delete(id)
+    }
+    this.removals.delete(clientId)
+    this.removals.set(clientId, appended)
   }
 
   private expire(session: Session): void {

@@ -62,7 +62,9 @@ export class Retention {
     const { name, isSys } = message.topic
     if (message.payloadBytes === 0) {
       this.stopExpiry(name)
-      if (this.messages.delete(name) !== undefined && !isSys) this.record(name, message.qos) // [MQTT-3.3.1-6]
+      const wasKept = this.messages.delete(name) !== undefined // [MQTT-3.3.1-6]
+      // What somebody else has just removed may still be stored: who is told that it is gone must be able to rely on it.
+      if ((wasKept || message.qos > 0) && !isSys) this.record(name, message.qos)
       return
     }
     if (!isSys && !this.hasRoom(name)) {

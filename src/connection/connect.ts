@@ -282,7 +282,8 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
     session.resume()
   }
   // Of a session that is stored, what a crash would forget now is only when it was last seen, and a new will.
-  if (core.changes.appended === before || (core.changes.isFailing && canResume)) return greet()
+  if (core.changes.isFailing && canResume) return greet()
+  if (core.changes.appended === before && core.sessions.removedAt(clientId) <= core.changes.durable) return greet()
   return core.changes.settled().then(greet)
 }
 
@@ -292,9 +293,11 @@ function isStored(link: Link, { cleanStart }: Connect, clientId: string): boolea
   return session !== undefined && !cleanStart && session.begunAt <= link.core.changes.durable
 }
 
-/** Whether letting the client in makes a session that must be stored, or ends one that is. */
+/** Whether letting the client in makes a session that must be stored, or one that is stored has to end first. */
 function mustStore(link: Link, clientId: string, expirySeconds: number): boolean {
-  return expirySeconds > 0 || link.core.sessions.get(clientId)?.isVolatile === false
+  const { sessions, changes } = link.core
+  if (expirySeconds > 0 || sessions.get(clientId)?.isVolatile === false) return true
+  return sessions.removedAt(clientId) > changes.durable
 }
 
 function willOf(link: Link, { will }: Connect): Will | undefined {

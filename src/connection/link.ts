@@ -220,10 +220,10 @@ export class Link implements Outlet, Peer, Waiting {
     this.hold(packet, after, endsPublish(type, reason))
   }
 
-  /** Sends a SUBACK or UNSUBACK, in its order, as soon as what has been recorded since `before` is durable. */
-  acknowledgeWith(packet: Buffer, before: number): void {
+  /** Sends a SUBACK or UNSUBACK, in its order, as soon as everything recorded so far is durable, unless it only refuses. */
+  acknowledgeWith(packet: Buffer): void {
     const { appended, durable } = this.core.changes
-    const after = this.session!.isVolatile || appended === before ? 0 : appended
+    const after = this.session!.isVolatile || this.cannotKeep ? 0 : appended
     if (this.heldAcks.length === 0 && durable >= after) this.sendPacket(packet)
     else this.hold(packet, after, false)
   }

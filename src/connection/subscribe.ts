@@ -60,7 +60,6 @@ function subscribe(link: Link, packet: Subscribe, reasons: Reason[]): void {
   const session = link.session!
   const identifier = packet.properties.subscriptionIdentifiers?.[0]
   const toReplay: string[] = []
-  const before = core.changes.appended
   packet.requests.forEach((request, index) => {
     if (reasons[index]! > 2) return
     if (link.cannotKeep) {
@@ -81,7 +80,7 @@ function subscribe(link: Link, packet: Subscribe, reasons: Reason[]): void {
   })
   // MQTT 3.1 §3.8: a client of that version cannot be told of a refusal, it gets a positive answer.
   const answers = link.level === 3 ? reasons.map((reason) => (reason > 2 ? Reason.Success : reason)) : reasons
-  link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, answers, why(link, reasons)), before)
+  link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, answers, why(link, reasons)))
   for (const text of toReplay) core.replayRetained(session, text)
   if (packet.requests.some(({ topicFilter }) => topicFilter.startsWith("$share/"))) session.pump()
 }
@@ -92,7 +91,6 @@ export function onUnsubscribe(link: Link, bytes: Buffer, body: number, end: numb
     link.disconnect(packet)
     return
   }
-  const before = link.core.changes.appended
   const reasons = packet.topicFilters.map((text) => {
     const filter = filterOf(link, text)
     if (filter === undefined) return Reason.TopicFilterInvalid
@@ -100,7 +98,7 @@ export function onUnsubscribe(link: Link, bytes: Buffer, body: number, end: numb
     return link.core.unsubscribe(link.session!, filter.text) ? Reason.Success : Reason.NoSubscriptionExisted
   })
   const answer = encodeUnsuback(writer, link.level, packet.packetId, reasons, why(link, reasons))
-  link.acknowledgeWith(answer, before) // [MQTT-3.10.4-4]
+  link.acknowledgeWith(answer) // [MQTT-3.10.4-4]
 }
 
 /** One reason string for the packet: that of the first filter refused. */

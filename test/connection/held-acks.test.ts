@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import type { IUnsubscribePacket } from "mqtt-packet"
 import type { StoredChange } from "../../src/broker/stored.ts"
 import { type ConnectFields, durable, Harness, type TestClient } from "../support/harness.ts"
 import { LateStore, microtasks } from "../support/store.ts"
@@ -335,6 +336,73 @@ describe("a connection that ends while acknowledgements are held", () => {
     expect([first.isClosed, first.take()]).toEqual([true, []])
     expect(heard(second)).toEqual(["connack"])
   })
+})
+
+describe("what has been done already is acknowledged when it is durable, whoever did it", () => {
+  test("UNSUBACK: an UNSUBSCRIBE again, on the next connection, while the store fails", async () => {
+    const { store, harness, client } = started()
+    const first = await client("a", durable(4))
+    first.subscribe("t", { qos: 1 })
+    await store.commitAll()
+    const unsubscribe: IUnsubscribePacket = { cmd: "unsubscribe", messageId: 9, unsubscriptions: ["t"] }
+    first.send(unsubscribe)
+    await microtasks()
+    store.pending.shift()!.reject(new Error("disk full"))
+    await microtasks()
+    first.drop()
+    const second = harness.connect({ clientId: "a", ...durable(4) })
+    second.send(unsubscribe)
+    await microtasks()
+    expect(heard(second)).toEqual(["connack"])
+    harness.clock.advance(1)
+    await store.commitAll()
+    expect(heard(second)).toEqual(["unsuback 9"])
+  })
+
+  test("PUBACK: two clients remove the same retained message", async () => {
+    const { store, client } = started()
+    const [first, second] = [await client("a"), await client("b")]
+    first.publish("t", "1", { qos: 1, retain: true })
+    await store.commitAll()
+    first.take()
+    first.publish("t", "", { qos: 1, retain: true })
+    await microtasks()
+    second.publish("t", "", { qos: 1, retain: true })
+    await microtasks()
+    expect([heard(first), heard(second)]).toEqual([[], []])
+    await store.commitAll()
+    expect([heard(first), heard(second)]).toEqual([["puback 2"], ["puback 1"]])
+  })
+
+  test("PUBACK: a retained message removed at QoS 0, then at QoS 1", async () => {
+    const { store, client } = started()
+    const publisher = await client("a")
+    publisher.publish("t", "1", { qos: 1, retain: true })
+    await store.commitAll()
+    publisher.take()
+    publisher.publish("t", "", { retain: true }).publish("t", "", { qos: 1, retain: true })
+    await microtasks()
+    expect(heard(publisher)).toEqual([])
+    await store.commitAll()
+    expect(heard(publisher)).toEqual(["puback 2"])
+    expect(kinds(store.committed)).toContain("unretained")
+  })
+
+  for (const between of ["taken over", "gone"])
+    test(`CONNACK: a clean start after another one, which is ${between}`, async () => {
+      const { store, harness, client } = started()
+      const lasting = await client("a", durable())
+      lasting.drop()
+      await store.commitAll()
+      const first = harness.connect({ clientId: "a" })
+      if (between === "gone") first.drop()
+      const second = harness.connect({ clientId: "a" })
+      await microtasks()
+      expect([first.take(), second.take()]).toEqual([[], []])
+      await store.commitAll()
+      expect(second.take()).toMatchObject([{ cmd: "connack", sessionPresent: false }])
+      expect(kinds(store.committed)).toContain("sessionRemoved")
+    })
 })
 
 test("CONNACK is not starved by a journal that is never idle", async () => {
