@@ -72,12 +72,13 @@ export class SessionRegistry {
   detach(session: Session, outlet: Outlet, isWillDue: boolean): void {
     if (session.outlet !== outlet) return
     session.suspend()
+    session.disconnectedAt = this.owner.now()
     if (!isWillDue) session.will = undefined // [MQTT-3.14.4-3]
     if (session.expirySeconds === 0) {
       this.end(session)
       return
     }
-    this.await(session, this.owner.now())
+    this.await(session, session.disconnectedAt)
     this.record(session)
   }
 
@@ -86,9 +87,20 @@ export class SessionRegistry {
     this.sessions.set(session.clientId, session)
   }
 
-  /** A session of the last run is complete: it has had no connection since `disconnectedAt`. */
-  restore(session: Session, disconnectedAt: number): void {
-    this.await(session, disconnectedAt)
+  /**
+   * A session of the last run is complete. It has had no connection since `disconnectedAt`, or, undefined, since the last run
+   * ended: nobody knows when that was, so its time runs from now on, once and for all. What is overdue happens now.
+   */
+  restore(session: Session, disconnectedAt: number | undefined): void {
+    const { expirySeconds } = session
+    const now = this.owner.now()
+    session.disconnectedAt = disconnectedAt ?? now
+    if (expirySeconds !== NEVER_EXPIRES_SECONDS && session.disconnectedAt + expirySeconds * 1000 <= now) {
+      this.expire(session)
+      return
+    }
+    if (disconnectedAt === undefined) this.record(session)
+    this.await(session, session.disconnectedAt)
   }
 
   /** Ends a session: whatever it held is gone, and its will is due. [MQTT-3.1.4-4] */
@@ -112,8 +124,7 @@ export class SessionRegistry {
   /** Records what a surviving session looks like now. */
   record(session: Session): void {
     if (!this.owner.changes.isActive || session.isVolatile) return
-    const { clientId, expirySeconds, will, outlet } = session
-    const disconnectedAt = outlet === undefined ? this.owner.now() : undefined
+    const { clientId, expirySeconds, will, disconnectedAt } = session
     this.owner.changes.append({ kind: "session", session: { clientId, expirySeconds, disconnectedAt, will } })
   }
 
@@ -125,10 +136,13 @@ export class SessionRegistry {
       this.expiries.set(session, expiry)
     }
     if (will === undefined) return
-    if (will.delaySeconds === 0) this.publishWill(session)
+    const dueAt = since + will.delaySeconds * 1000
+    if (dueAt <= this.owner.now()) this.publishWill(session)
     else {
-      const due = this.timers.schedule(since + will.delaySeconds * 1000, () => this.publishWill(session))
-      this.delayedWills.set(session, due)
+      this.delayedWills.set(
+        session,
+        this.timers.schedule(dueAt, () => this.publishWill(session)),
+      )
     }
   }
 

@@ -17,7 +17,7 @@ export async function restore(core: Core, store: Store): Promise<void> {
       case "session": {
         const { clientId, expirySeconds } = item.session
         sessions.set(clientId, item.session)
-        core.sessions.add(new Session(clientId, expirySeconds, core))
+        core.sessions.add(new Session(clientId, expirySeconds, core, false))
         break
       }
       case "subscribed": {
@@ -37,11 +37,9 @@ export async function restore(core: Core, store: Store): Promise<void> {
         if (item.queue.owner.startsWith("$share/")) groups.push(item.queue)
         else restoreQueue(core, item.queue)
         break
-      case "retained": {
-        const message = core.storing.message(item.message)
-        if (message !== undefined) core.retained.restore(message)
+      case "retained":
+        core.retained.restore(core.storing.message(item.message))
         break
-      }
       case "total":
         core.metrics.restore(item.name, item.value)
         break
@@ -54,14 +52,13 @@ export async function restore(core: Core, store: Store): Promise<void> {
   for (const { clientId, disconnectedAt, will } of sessions.values()) {
     const session = core.sessions.get(clientId)!
     if (will !== undefined) session.will = core.storing.will(will)
-    core.sessions.restore(session, disconnectedAt ?? core.now())
+    core.sessions.restore(session, disconnectedAt)
   }
 }
 
 function restoreInflight(core: Core, stored: StoredDelivery): void {
   const group = stored.group === undefined ? undefined : core.groupQueue(stored.group)
-  const delivery = core.storing.delivery(stored, group)
-  if (delivery !== undefined) core.sessions.get(stored.owner)?.restoreInflight(delivery)
+  core.sessions.get(stored.owner)?.restoreInflight(core.storing.delivery(stored, group))
 }
 
 function restoreQueue(core: Core, { owner, count, bytes, lastSequence }: StoredQueue): void {

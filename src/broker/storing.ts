@@ -10,9 +10,9 @@ import type { StoredChange, StoredDelivery, StoredMessage, StoredWill } from "./
 
 export class Storing {
   lastMessageId = 0
-  private readonly topicNamed: (name: string) => Topic | undefined
+  private readonly topicNamed: (name: string) => Topic
 
-  constructor(topicNamed: (name: string) => Topic | undefined) {
+  constructor(topicNamed: (name: string) => Topic) {
     this.topicNamed = topicNamed
   }
 
@@ -22,9 +22,8 @@ export class Storing {
     return changes.map((change) => this.changeToStored(change, messages))
   }
 
-  message(stored: StoredMessage): Message | undefined {
+  message(stored: StoredMessage): Message {
     const topic = this.topicNamed(stored.topic)
-    if (topic === undefined) return undefined
     const { payload, qos, retain, properties, expirySeconds, expiresAt } = stored
     const message = Message.restore(topic, payload, qos, retain, properties, expirySeconds, expiresAt)
     message.storedId = stored.id
@@ -32,18 +31,16 @@ export class Storing {
   }
 
   /** `group`: the queue of the share group that the delivery came through. */
-  delivery(stored: StoredDelivery, group: ReturnAddress | undefined): Delivery | undefined {
+  delivery(stored: StoredDelivery, group: ReturnAddress | undefined): Delivery {
     const message = stored.message === undefined ? undefined : this.message(stored.message)
-    if (message === undefined && stored.message !== undefined) return undefined
     const delivery = new Delivery(message, stored.qos, stored.retain, stored.identifiers, group)
     delivery.sequence = stored.sequence
     delivery.packetId = stored.packetId ?? 0
     return delivery
   }
 
-  will(stored: StoredWill): Will | undefined {
+  will(stored: StoredWill): Will {
     const topic = this.topicNamed(stored.topic)
-    if (topic === undefined) return undefined
     const properties: Properties = publishProperties(Buffer.from(stored.properties), 0, stored.properties.length)
     if (stored.expirySeconds !== undefined) properties.messageExpirySeconds = stored.expirySeconds
     const { payload, qos, retain, delaySeconds } = stored

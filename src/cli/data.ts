@@ -20,6 +20,7 @@ export function check({ data }: { data: string }): void {
 
 /** `manju backup --data FILE --to FILE`: copies a database, whether or not a broker is using it. */
 export function copy({ data, to }: { data: string; to: string }): void {
+  if (to === "") throw new ManjuError("INVALID_OPTION", "--to takes the name of a file")
   if (existsSync(to)) throw new ManjuError("INVALID_OPTION", `--to ${to} is there already`)
   attempt(data, () => backup(data, to))
   console.log(`${data} copied to ${to}`)

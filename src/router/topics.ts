@@ -57,6 +57,11 @@ export class Topics {
     return this.find(bytes, 0, bytes.length)
   }
 
+  /** The topic of that name, which was a valid one once: within whatever limits. */
+  restored(name: string): Topic {
+    return this.named(name) ?? new Topic(name, Buffer.from(name), 0)
+  }
+
   /** The topic of that name if it is in the table. */
   peek(name: string): Topic | undefined {
     const bytes = Buffer.from(name)

@@ -82,7 +82,10 @@ export class Backlog {
     this.host.page(this.owner, this.storedAfter, HEAD_LENGTH).then((deliveries) => {
       this.isReading = false
       if (this.isClosed) return
-      if (deliveries.length === 0) this.storedCount -= expected // nothing of what was counted is there
+      if (deliveries.length === 0) {
+        this.storedCount -= expected // nothing of what was counted is there
+        if (this.storedCount === 0) this.storedBytes = 0
+      }
       for (const delivery of deliveries) this.take(delivery)
       taker.pump()
     })

@@ -34,6 +34,8 @@ export class Session {
   expirySeconds: number
   will: Will | undefined = undefined
   outlet: Outlet | undefined = undefined
+  /** When its connection closed, milliseconds of the broker's clock; undefined: it has one, or is being restored. */
+  disconnectedAt: number | undefined = undefined
   /** The journal entry with which it began: until that is durable, a crash would forget it. */
   begunAt = 0
 
@@ -50,10 +52,10 @@ export class Session {
   /** How many more messages of QoS 1 and 2 the client takes. [MQTT-4.9.0-1] */
   private quota = 0
 
-  constructor(clientId: string, expirySeconds: number, host: SessionHost) {
+  constructor(clientId: string, expirySeconds: number, host: SessionHost, isVolatile = expirySeconds === 0) {
     this.clientId = clientId
     this.expirySeconds = expirySeconds
-    this.isVolatile = expirySeconds === 0
+    this.isVolatile = isVolatile
     this.host = host
     this.queue = new Backlog(clientId, host, host.changes.isActive && !this.isVolatile)
   }
@@ -150,6 +152,7 @@ export class Session {
   /** Gives the session to a connection, to which nothing is sent before `resume`. */
   bind(outlet: Outlet): void {
     this.outlet = outlet
+    this.disconnectedAt = undefined
     this.quota = 0
   }
 

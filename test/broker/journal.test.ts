@@ -9,7 +9,7 @@ import { Random } from "../support/bytes.ts"
 import { ManualClock } from "../support/clock.ts"
 import { LateStore, microtasks } from "../support/store.ts"
 
-const storing = new Storing(() => undefined)
+const storing = new Storing((name) => new Topic(name, Buffer.from(name), 0))
 const message = Message.create(new Topic("t", Buffer.from("t"), 0), Buffer.from("x"), 1, false, {}, 0)
 const queued = (owner: string, sequence: number): Change => ({
   kind: "queued",

@@ -2,8 +2,7 @@
  * The SQLite store itself, synchronous: opened, migrated, written, read. It runs in the store's worker, so that a sync of
  * the disk stops nobody; tests and `manju check` use it directly.
  *
- * WAL, and `synchronous=FULL` for durability against power cuts: every commit is one sync of the log. A database that a
- * newer manju has written, or that is none, is refused and left as it was.
+ * WAL, and `synchronous=FULL` for durability against power cuts: every commit is one sync of the log.
  */
 import type { Database } from "bun:sqlite"
 import { eq } from "drizzle-orm"
@@ -16,8 +15,7 @@ import type {
   StoredSession,
   StoredWill,
 } from "../../broker/ports.ts"
-import { APPLICATION_ID, openFile, userVersion } from "./file.ts"
-import { migrations } from "./migrations.ts"
+import { type Durability, naming, type OpenFile, openFile } from "./file.ts"
 import {
   type deliveries,
   messages,
@@ -31,13 +29,8 @@ import {
 import { Settlements } from "./settlements.ts"
 import { type PageRow, prepareStatements, type Statements } from "./statements.ts"
 
-/** `power`: a commit survives a power cut. `process`: it survives the process, and most power cuts. */
-export type Durability = "power" | "process"
-
-/** To this the log is cut when a long transaction or a backup has made it longer. */
-const LARGEST_LOG_BYTES = 67_108_864
-
 export class StoreDatabase {
+  private readonly file: OpenFile
   private readonly sqlite: Database
   private readonly db: BunSQLiteDatabase
   private readonly statements: Statements
@@ -45,15 +38,17 @@ export class StoreDatabase {
   /** Messages that are known to be there, within one commit. */
   private readonly written = new Set<number>()
 
-  /** Opens or makes the database. Throws an `Error` that says what is wrong with the file. */
+  /** Opens or makes the database. Throws an `Error` that names the file and says what is wrong with it. */
   constructor(path: string, durability: Durability) {
-    this.sqlite = openFile(path)
-    this.sqlite.run("PRAGMA journal_mode = WAL")
-    this.sqlite.run(`PRAGMA journal_size_limit = ${LARGEST_LOG_BYTES}`)
-    this.sqlite.run(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
+    this.file = openFile(path, durability)
+    this.sqlite = this.file.sqlite
     this.db = drizzle(this.sqlite)
-    this.migrate(path)
-    this.statements = prepareStatements(this.db)
+    try {
+      this.statements = naming(path, () => prepareStatements(this.db))
+    } catch (error) {
+      this.file.close()
+      throw error
+    }
     this.settlements = new Settlements(this.statements)
   }
 
@@ -101,21 +96,8 @@ export class StoreDatabase {
     return rows.map((row) => waitingOf(owner, row))
   }
 
-  /** Leaves one file: the log is empty, so that a copy of the database is all of it. */
   close(): void {
-    this.sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)")
-    this.sqlite.close()
-  }
-
-  private migrate(path: string): void {
-    const applied = userVersion(this.sqlite)
-    if (applied === migrations.length) return
-    this.sqlite.transaction(() => {
-      for (const migration of migrations.slice(applied)) this.sqlite.run(migration)
-      this.sqlite.run(`PRAGMA application_id = ${APPLICATION_ID}`)
-      this.sqlite.run(`PRAGMA user_version = ${migrations.length}`)
-    })()
-    if (userVersion(this.sqlite) !== migrations.length) throw new Error(`${path} could not be migrated`)
+    this.file.close()
   }
 
   private apply(change: StoredChange): void {

@@ -3,7 +3,7 @@
  * only sends it what is to be done and waits.
  */
 import type { Store, Stored, StoredChange, StoredDelivery } from "../../broker/ports.ts"
-import type { Durability } from "./database.ts"
+import type { Durability } from "./file.ts"
 import { type Answer, type Parcel, packItems, type Request, unpackDeliveries, unpackItems } from "./protocol.ts"
 
 export interface SqliteOptions {

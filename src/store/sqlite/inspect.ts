@@ -1,8 +1,7 @@
 /** Looking at a database without being its broker: what it holds, and a copy of it, while one may be using it. */
-import { Database } from "bun:sqlite"
 import { count, isNotNull, isNull, sql, sum } from "drizzle-orm"
 import { drizzle } from "drizzle-orm/bun-sqlite"
-import { assertOurs } from "./file.ts"
+import { closing, naming, openToRead } from "./file.ts"
 import { deliveries, messages, retained, sessions, subscriptions } from "./schema.ts"
 
 export interface Inspection {
@@ -18,9 +17,7 @@ export interface Inspection {
 
 /** What a database holds. Throws an `Error` that says what is wrong with the file. */
 export function inspect(path: string): Inspection {
-  const sqlite = new Database(path, { readonly: true })
-  try {
-    assertOurs(sqlite, path)
+  return closing(openToRead(path), (sqlite) => {
     const db = drizzle(sqlite)
     const all = [sessions, subscriptions, retained, messages].map(
       (table) => db.select({ n: count() }).from(table).get()!.n,
@@ -40,18 +37,12 @@ export function inspect(path: string): Inspection {
       messages: all[3]!,
       payloadBytes: Number(payload ?? 0),
     }
-  } finally {
-    sqlite.close()
-  }
+  })
 }
 
 /** Copies a database, in use or not, to a file that must not be there yet. Throws an `Error` that says what is wrong. */
 export function backup(path: string, to: string): void {
-  const sqlite = new Database(path, { readonly: true })
-  try {
-    assertOurs(sqlite, path)
-    drizzle(sqlite).run(sql`VACUUM INTO ${to}`)
-  } finally {
-    sqlite.close()
-  }
+  closing(openToRead(path), (sqlite) => {
+    naming(to, () => drizzle(sqlite).run(sql`VACUUM INTO ${to}`))
+  })
 }

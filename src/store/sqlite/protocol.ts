@@ -6,7 +6,7 @@
  * a delivery), most of it for byte strings. A message that several deliveries share is in it once.
  */
 import type { Stored, StoredChange, StoredDelivery, StoredMessage, StoredWill } from "../../broker/ports.ts"
-import type { Durability } from "./database.ts"
+import type { Durability } from "./file.ts"
 
 /** What is asked of the store's thread. */
 export interface Request {
