@@ -12,8 +12,12 @@ export { type ErrorCode, ManjuError } from "./broker/errors.ts"
 export type { Limits, ListenerLimits } from "./broker/limits.ts"
 export type {
   Action,
+  Admission,
   Auth,
+  AuthContext,
   Authenticated,
+  Authority,
+  Certificate,
   Client,
   Clock,
   Connecting,
@@ -34,8 +38,12 @@ export type {
   StoredWill,
 } from "./broker/ports.ts"
 export { type Properties, type ProtocolLevel, type QoS, Reason, type UserProperty } from "./codec/index.ts"
-export { type HttpOptions, http } from "./listeners/http.ts"
+export type { ProxyOptions } from "./listeners/proxy.ts"
 export { type TcpOptions, tcp } from "./listeners/tcp.ts"
+export type { Pem, TlsOptions } from "./listeners/tls.ts"
+export { type UnixOptions, unix } from "./listeners/unix.ts"
+export { type DashboardOptions, dashboard, type WebSocketOptions, websocket } from "./listeners/web.ts"
+export type { DoorOptions } from "./listeners/websocket.ts"
 export { memory } from "./store/memory.ts"
-export type { Durability } from "./store/sqlite/database.ts"
+export type { Durability } from "./store/sqlite/file.ts"
 export { type SqliteOptions, sqlite } from "./store/sqlite/index.ts"

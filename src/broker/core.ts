@@ -15,16 +15,19 @@ import {
   type TopicFilter,
 } from "../router/index.ts"
 import { Delivery, type DropReason, GroupQueue, Message, type Session, type Will } from "../session/index.ts"
+import { Auths } from "./auths.ts"
 import { Journal } from "./journal.ts"
 import type { Limits } from "./limits.ts"
 import { Metrics } from "./metrics.ts"
-import type { Clock, Logger, Store } from "./ports.ts"
+import { Offenders } from "./offenders.ts"
+import type { Auth, Clock, Logger, Store } from "./ports.ts"
 import { type RegistryOwner, SessionRegistry } from "./registry.ts"
 import { Retention } from "./retention.ts"
 import { StoreRetry } from "./retry.ts"
 import { Storing } from "./storing.ts"
 import { Timers } from "./timers.ts"
 import { Turn } from "./turn.ts"
+import { FileWatch } from "./watch.ts"
 
 const RESTORE_PAGE = 1000
 
@@ -37,6 +40,8 @@ export interface Peer {
   disconnect(reason: Reason): void
   /** Closes at once. */
   destroy(): void
+  /** Looks again at what the client may do, if `auth` decides that: what is not allowed any more ends. */
+  recheck(auth: Auth): void
 }
 
 export class Core implements RegistryOwner {
@@ -51,6 +56,9 @@ export class Core implements RegistryOwner {
   readonly router: Router<Session>
   readonly retained: Retention
   readonly sessions: SessionRegistry
+  readonly offenders = new Offenders()
+  readonly files: FileWatch
+  readonly auths: Auths
   /** Every open connection, before and after its CONNECT. */
   readonly peers = new Set<Peer>()
   /** Reject a payload that claims to be UTF-8 text and is not. */
@@ -69,13 +77,17 @@ export class Core implements RegistryOwner {
     this.logger = logger
     this.validatePayloadFormat = validatePayloadFormat
     this.store = store
-    this.storing = new Storing((name) => this.router.topics.named(name))
+    this.storing = new Storing((name) => this.router.topics.restored(name))
     this.changes = new Journal(store, this.storing, limits.maximumUnstoredBytes, clock, logger)
     this.reads = new StoreRetry("the store cannot be read, queues wait until it can", clock, logger)
     this.timers = new Timers(clock, (error) => this.onBug(error))
     this.router = new Router(limits)
     this.retained = new Retention(this)
     this.sessions = new SessionRegistry(this, this.timers)
+    this.files = new FileWatch(clock)
+    this.auths = new Auths(this.files, clock, logger, (auth) => {
+      for (const peer of [...this.peers]) peer.recheck(auth)
+    })
   }
 
   now(): number {
@@ -86,7 +98,7 @@ export class Core implements RegistryOwner {
   async page(owner: string, after: number, limit: number): Promise<Delivery[]> {
     await this.changes.settled()
     const stored = await this.reads.until(async () => this.store!.page(owner, after, limit))
-    return stored.map((each) => this.storing.delivery(each, undefined)).filter((each) => each !== undefined)
+    return stored.map((each) => this.storing.delivery(each, undefined))
   }
 
   /** A fault of our own, where no connection is to blame: it is said, and the broker goes on. */

@@ -19,6 +19,17 @@ export interface Connecting {
   readonly remoteAddress: string
   /** The id of the listener it came through. */
   readonly listener: string
+  /** The certificate it has shown, verified by the listener; undefined where none was asked for or given. */
+  readonly certificate?: Certificate | undefined
+}
+
+/** Who a client certificate says that somebody is. */
+export interface Certificate {
+  readonly commonName: string | undefined
+  /** `DNS:…`, `IP Address:…`, `email:…`, `URI:…` */
+  readonly subjectAltNames: readonly string[]
+  /** SHA-256 of the certificate, in hexadecimal with colons. */
+  readonly fingerprint: string
 }
 
 /** A client that has been let in. */
@@ -39,19 +50,30 @@ export interface Refusal {
   readonly serverReference?: string
 }
 
-/** What an authentication decides. `false` is «not authorized». */
-export type Decision = boolean | Refusal
+/** The client is in, and there is more to say of it. */
+export interface Admission {
+  readonly authenticated: true
+  /** The user that it is, in place of the CONNECT's. */
+  readonly username?: string
+  /** When it has to go (0xA0), in milliseconds since 1970. */
+  readonly expiresAt?: number
+  /** Who decides from now on what it may do. Default: the auth that has admitted it. */
+  readonly authority?: Authority
+}
+
+/**
+ * What an authentication decides. `false` is «not authorized»; undefined is «not mine to say», a refusal unless another
+ * auth beside it says more.
+ */
+export type Decision = boolean | Refusal | Admission | undefined
 
 /** One step of an enhanced authentication: a decision, or `challenge` to send to the client and go on. */
 export type ExchangeStep = Decision | { readonly challenge: Uint8Array } | Authenticated
 
 /** The exchange has succeeded. */
-export interface Authenticated {
-  readonly authenticated: true
+export interface Authenticated extends Admission {
   /** Authentication Data for the CONNACK, or the last AUTH. */
   readonly data?: Uint8Array
-  /** The user that the exchange has established, in place of the CONNECT's. */
-  readonly username?: string
 }
 
 /** One enhanced authentication. MQTT 5 §4.12 */
@@ -63,8 +85,28 @@ export interface Exchange {
 /** What a client is about to do with a topic: publish to a name, subscribe to a filter, receive a message. */
 export type Action = "publish" | "subscribe" | "receive"
 
-/** `false` is «not authorized»; a `Reason` says something else, `Reason.Success` included. */
-export type Permission = boolean | Reason
+/** `false` is «not authorized»; a `Reason` says something else, `Reason.Success` included; undefined: not mine to say, a refusal. */
+export type Permission = boolean | Reason | undefined
+
+/** Who decides what a client that is in may do. */
+export interface Authority {
+  /** Without it, it may do everything. */
+  authorize?(client: Client, action: Action, topic: string): Permission | PromiseLike<Permission>
+  /** Whether answers of `authorize` hold for a client and a topic until `AuthContext.changed` is called. Default: false. */
+  readonly isCacheable?: boolean
+  /** Asked after `AuthContext.changed`: whether a client that is in may stay. Default: yes. */
+  mayStay?(client: Client): boolean | PromiseLike<boolean>
+}
+
+/** What an auth is given to work with, when the first listener that has it opens. */
+export interface AuthContext {
+  readonly logger: Logger
+  readonly clock: Clock
+  /** Calls `changed` some time after the file at `path` has changed, or has come or gone, until the returned function is called. */
+  watch(path: string, changed: () => void): () => void
+  /** Says that decisions may be others now: clients and subscriptions that are not allowed any more end (0x98, 0x87). */
+  changed(): void
+}
 
 /**
  * Who may connect, and who may do what. Given per listener; a listener without one refuses everybody.
@@ -78,10 +120,11 @@ export type Permission = boolean | Reason
  *   authorize: (client, action, topic) => topic.startsWith(`${client.clientId}/`),
  * }
  */
-export interface Auth {
+export interface Auth extends Authority {
+  /** Reads its files and watches them. Throws what makes it useless: the listener then does not open. */
+  open?(context: AuthContext): void | PromiseLike<void>
+  close?(): void
   authenticate(client: Connecting): Decision | PromiseLike<Decision>
-  /** Without it, a client that is in may do everything. */
-  authorize?(client: Client, action: Action, topic: string): Permission | PromiseLike<Permission>
   /** Starts an enhanced authentication; undefined: the method is not supported (0x8C). */
   exchange?(client: Connecting, method: string): Exchange | undefined
 }
@@ -130,6 +173,7 @@ export interface Store {
   readonly bytesWritten?: number | undefined
 }
 
+export { Reason } from "../codec/index.ts"
 export type {
   Stored,
   StoredChange,

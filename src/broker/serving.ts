@@ -7,6 +7,8 @@ export interface Serving {
   /** None: everybody is refused. */
   readonly auth: Auth | undefined
   readonly limits: ListenerLimits
+  /** Which name in its certificate is the client's user name; undefined: it says one itself. */
+  readonly usernameFrom?: "commonName" | "subjectAltName" | undefined
   /** Connections open now. */
   connections: number
 }

@@ -3,8 +3,8 @@ import { version } from "../../package.json" with { type: "json" }
 import { allowAll } from "../auth/allow.ts"
 import { Broker } from "../broker/broker.ts"
 import { assertGuarded, brokerOptions, listenerLimits, type StartFlags } from "../config.ts"
-import { http } from "../listeners/http.ts"
 import { tcp } from "../listeners/tcp.ts"
+import { dashboard } from "../listeners/web.ts"
 import { sqlite } from "../store/sqlite/index.ts"
 import { consoleLogger } from "./logger.ts"
 
@@ -18,7 +18,7 @@ export async function start(flags: StartFlags): Promise<number> {
   const listener = tcp({ hostname: flags.host, port: flags.tcp, auth: allowAll(), limits: listenerLimits(flags) })
   const { hostname, port } = await broker.listen(listener)
   const health =
-    flags.http === undefined ? undefined : await broker.listen(http({ hostname: flags.host, port: flags.http }))
+    flags.http === undefined ? undefined : await broker.listen(dashboard({ hostname: flags.host, port: flags.http }))
   const kept = flags.data === undefined ? "sessions are kept in memory" : `sessions are kept in ${flags.data}`
   const host = hostname.includes(":") ? `[${hostname}]` : hostname
   if (health !== undefined) logger.info(`health checks at http://${host}:${health.port}/readyz`)

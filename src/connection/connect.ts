@@ -5,7 +5,16 @@
  * what that changed becomes durable, CONNACK goes out, and what waits in the session follows.
  */
 import { randomUUIDv7 } from "bun"
-import type { Connecting, Decision, Exchange, ExchangeStep, Permission, Refusal } from "../broker/ports.ts"
+import type {
+  Admission,
+  Authenticated,
+  Connecting,
+  Decision,
+  Exchange,
+  ExchangeStep,
+  Permission,
+  Refusal,
+} from "../broker/ports.ts"
 import {
   type Connect,
   type ConnectFailure,
@@ -27,7 +36,7 @@ import {
 import type { Will } from "../session/index.ts"
 import { decide } from "./decide.ts"
 import { type Link, writer } from "./link.ts"
-import { isPermitted } from "./receiving.ts"
+import { isPermitted } from "./permissions.ts"
 import {
   connackProperties,
   isAboveKeepAliveCeiling,
@@ -51,7 +60,7 @@ export function onConnect(link: Link, bytes: Buffer, body: number, end: number):
   if (refusal !== undefined) return refuse(link, connect.level, refusal)
   link.connecting = {
     clientId: connect.clientId,
-    username: connect.username,
+    username: usernameOf(link, connect),
     password: connect.password,
     protocolLevel: connect.level,
     cleanStart: connect.cleanStart,
@@ -59,8 +68,28 @@ export function onConnect(link: Link, bytes: Buffer, body: number, end: number):
     userProperties: connect.properties.userProperties ?? [],
     remoteAddress: link.transport.remoteAddress,
     listener: link.serving.id,
+    certificate: link.transport.certificate,
   }
-  return authenticate(link, link.connecting, connect)
+  const delayMs = link.core.offenders.delayMs(link.transport.remoteAddress, link.core.now())
+  if (delayMs === 0) return authenticate(link, link.connecting, connect)
+  return new Promise((resolve) => {
+    link.core.timers.schedule(link.core.now() + delayMs, () => {
+      resolve(link.state === "waiting" ? authenticate(link, link.connecting!, connect) : undefined)
+    })
+  })
+}
+
+/** Who the client says it is: its certificate, where the listener goes by that. */
+function usernameOf({ serving, transport }: Link, { username }: Connect): string | undefined {
+  const { certificate } = transport
+  switch (serving.usernameFrom) {
+    case "commonName":
+      return certificate?.commonName
+    case "subjectAltName":
+      return certificate?.subjectAltNames[0]?.replace(/^[^:]+:/, "")
+    default:
+      return username
+  }
 }
 
 /** AUTH: the client's next step of an enhanced authentication, or the first of another one. */
@@ -74,6 +103,7 @@ export function onAuth(link: Link, bytes: Buffer, body: number, end: number): vo
   if (reason === Reason.ReAuthenticate && link.state === "open" && !link.isReauthenticating) {
     link.exchange = beginExchange(link, link.authenticationMethod)
     link.isReauthenticating = true
+    awaitReauthentication(link, link.exchange)
   } else if (reason !== Reason.ContinueAuthentication || link.exchange === undefined) {
     return fail(link, { reason: Reason.ProtocolError })
   }
@@ -122,6 +152,9 @@ function cannotServe(link: Link, connect: Connect): Refusal | undefined {
   if (clientId === "" && !(limits.assignClientIds && (level === 5 || (level === 4 && connect.cleanStart)))) {
     // [MQTT-3.1.3-8] [v3.1.1 MQTT-3.1.3-8]; MQTT 3.1 knows no empty client id
     return { reason: Reason.ClientIdentifierNotValid, reasonString: "a client identifier is required" }
+  }
+  if (clientId.startsWith("$share/")) {
+    return { reason: Reason.ClientIdentifierNotValid, reasonString: "a client identifier cannot begin with $share/" }
   }
   if (level !== 5 && isAboveKeepAliveCeiling(link, connect.keepAliveSeconds)) {
     link.core.metrics.limitsHit["keep alive"]++
@@ -177,6 +210,14 @@ function beginExchange(link: Link, method: string): Exchange | undefined {
   }
 }
 
+/** A client that begins to authenticate again has as long as one that connects. */
+function awaitReauthentication(link: Link, exchange: Exchange | undefined): void {
+  const { core } = link
+  core.timers.schedule(core.now() + core.limits.connectTimeoutSeconds * 1000, () => {
+    if (exchange !== undefined && link.exchange === exchange) fail(link, { reason: Reason.NotAuthorized })
+  })
+}
+
 /** One step of an exchange, at the beginning of a connection or in its course. */
 function step(link: Link, data: Uint8Array | undefined): void | Promise<void> {
   const { exchange } = link
@@ -197,17 +238,16 @@ function onStep(link: Link, outcome: ExchangeStep): void | Promise<void> {
     return sendAuth(link, Reason.ContinueAuthentication, { ...method, authenticationData: outcome.challenge })
   }
   link.exchange = undefined
-  const accepted = typeof outcome === "object" && "authenticated" in outcome ? outcome : undefined
-  const proof = { ...method, ...(accepted?.data && { authenticationData: accepted.data }) }
-  if (!link.isReauthenticating) {
-    if (accepted === undefined) return conclude(link, outcome as Decision, proof)
-    if (accepted.username !== undefined) link.connecting = { ...link.connecting!, username: accepted.username }
-    return conclude(link, true, proof)
-  }
+  const accepted: Partial<Authenticated> = typeof outcome === "object" && "authenticated" in outcome ? outcome : {}
+  const proof = { ...method, ...(accepted.data && { authenticationData: accepted.data }) }
+  const decision = outcome as Decision
+  if (!link.isReauthenticating) return conclude(link, decision, proof)
   link.isReauthenticating = false
-  const refusal = accepted === undefined ? refusalOf(outcome as Decision) : undefined
-  if (refusal === undefined) sendAuth(link, Reason.Success, proof)
-  else fail(link, refusal) // [MQTT-4.12.1-2]
+  const refusal = refusalOf(decision)
+  if (refusal !== undefined) return fail(link, refusal) // [MQTT-4.12.1-2]
+  const client = link.client!
+  link.admit({ ...client, username: accepted.username ?? client.username }, accepted)
+  sendAuth(link, Reason.Success, proof)
   return undefined
 }
 
@@ -218,24 +258,33 @@ function sendAuth(link: Link, reason: Reason, properties: Properties): void {
 }
 
 function refusalOf(decision: Decision): Refusal | undefined {
-  if (typeof decision === "object") return decision.reason === Reason.Success ? undefined : decision
+  if (typeof decision === "object") {
+    return "authenticated" in decision || decision.reason === Reason.Success ? undefined : decision
+  }
   return decision ? undefined : { reason: Reason.NotAuthorized }
 }
 
 /** The client is who it says, or not; what is left is whether its will may be published. */
 function conclude(link: Link, decision: Decision, proof?: Properties): void | Promise<void> {
   const refusal = refusalOf(decision)
-  if (refusal !== undefined) return refuse(link, link.level, refusal)
+  if (refusal !== undefined) {
+    link.core.offenders.failed(link.transport.remoteAddress, link.core.now())
+    return refuse(link, link.level, refusal)
+  }
   const { serving } = link
+  const admission: Partial<Admission> = typeof decision === "object" && "authenticated" in decision ? decision : {}
   const connect = link.connect!
   const clientId = connect.clientId || `${serving.limits.assignedClientIdPrefix}${randomUUIDv7("base64url")}` // [MQTT-3.1.3-6]
-  const { username, protocolLevel, remoteAddress, listener } = link.connecting!
-  link.connecting = { ...link.connecting!, clientId }
+  const { protocolLevel, remoteAddress, listener } = link.connecting!
+  const username = admission.username ?? link.connecting!.username
+  link.connecting = { ...link.connecting!, clientId, username }
   const client = { clientId, username, protocolLevel, remoteAddress, listener }
+  link.admit(client, admission)
   const willTopic = connect.will && link.topicNamed(connect.will.topic)!
+  const { permissions } = link
   if (willTopic === undefined) return admit(link, client, proof)
   return decide<Permission>(
-    () => !willTopic.isSys && (serving.auth?.authorize?.(client, "publish", willTopic.name) ?? true),
+    () => !willTopic.isSys && (permissions === undefined || permissions.ask("publish", willTopic.name)),
     (error) => link.authFailed(error),
     (permission) => {
       if (link.state !== "waiting" && link.state !== "authenticating") return undefined
@@ -273,7 +322,7 @@ function admit(link: Link, client: NonNullable<Link["client"]>, proof?: Properti
   if (!isPresent) session.begunAt = core.changes.appended
   const greet = () => {
     if (session.outlet !== link) return
-    link.welcome(session, client)
+    link.welcome(session)
     link.sendPacket(encodeConnack(writer, link.level, Reason.Success, isPresent, properties))
     core.logger.info(
       `connected ${clientId} (${client.remoteAddress}) on ${link.serving.id}: MQTT ${["3.1", "3.1.1", "5.0"][link.level - 3]}${client.username === undefined ? "" : `, user ${client.username}`}${isPresent ? ", session resumed" : ""}`,

@@ -7,7 +7,7 @@
  */
 import type { Core, Peer } from "../broker/core.ts"
 import type { Waiting } from "../broker/journal.ts"
-import type { Client, Connecting, Exchange } from "../broker/ports.ts"
+import type { Admission, Auth, Authority, Client, Connecting, Exchange } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import type { Timer } from "../broker/timers.ts"
 import {
@@ -18,7 +18,6 @@ import {
   encodeDisconnect,
   isEncodable,
   LARGEST_PACKET_BYTES,
-  outgoingPublishBytes,
   PacketType,
   type Properties,
   type ProtocolLevel,
@@ -26,18 +25,19 @@ import {
   Reason,
   reasonText,
   Writer,
-  writePublish,
 } from "../codec/index.ts"
 import type { Topic } from "../router/index.ts"
-import { type Message, newOutgoingPublish, type Outlet, packetIdAt, type Session } from "../session/index.ts"
+import { type Message, type Outlet, packetIdAt, type Session } from "../session/index.ts"
 import { IncomingAliases, OutgoingAliases } from "./aliases.ts"
 import { type BlockPool, Outbox } from "./outbox.ts"
+import { encodeOwn } from "./own.ts"
+import { Permissions } from "./permissions.ts"
 import { Receiving } from "./receiving.ts"
+import { recheck } from "./recheck.ts"
 import type { Transport } from "./transport.ts"
 
 /** How long a closed connection may take to read its last bytes. */
 const LINGER_MS = 2000
-const EMPTY = Buffer.alloc(0)
 
 /** `waiting` for CONNECT, `authenticating` by AUTH packets, `open`, `closing` (nothing is read any more), `closed`. */
 export type LinkState = "waiting" | "authenticating" | "open" | "closing" | "closed"
@@ -61,6 +61,10 @@ export class Link implements Outlet, Peer, Waiting {
   exchange: Exchange | undefined
   authenticationMethod: string | undefined
   isReauthenticating = false
+  /** Who decides what the client may do: the auth that has let it in, or whom that has named. */
+  authority: Authority | undefined
+  /** Undefined where the authority has no opinion on topics. */
+  permissions: Permissions | undefined
   receiveMaximum = 0xffff
   maximumPacketBytes = LARGEST_PACKET_BYTES
   wantsProblemInformation = true
@@ -73,6 +77,8 @@ export class Link implements Outlet, Peer, Waiting {
   /** When the last packet came. */
   lastReceivedAt: number
   deadline: Timer | undefined
+  /** When what the client has proven is not valid any more. */
+  private expiry: Timer | undefined
   /** Messages taken in the second that began at `rateSecond`. */
   rateCount = 0
   rateSecond = 0
@@ -139,12 +145,21 @@ export class Link implements Outlet, Peer, Waiting {
     return false
   }
 
-  /** The client has been let in: what it may receive is asked of its auth, if that has an opinion. */
-  welcome(session: Session, client: Client): void {
-    this.session = session
+  /** The auth has accepted the client, or accepted it again: from here on its authority decides. */
+  admit(client: Client, { authority = this.serving.auth!, expiresAt }: Partial<Admission>): void {
     this.client = client
+    this.authority = authority
+    this.permissions = Permissions.of(authority, client)
+    this.receiving = this.permissions && new Receiving(this.permissions, client, this)
+    this.expiry?.cancel()
+    if (expiresAt === undefined) return
+    this.expiry = this.core.timers.schedule(expiresAt, () => this.disconnect(Reason.MaximumConnectTime))
+  }
+
+  /** The client's session is its own, and it is told so next. */
+  welcome(session: Session): void {
+    this.session = session
     this.state = "open"
-    if (this.serving.auth?.authorize !== undefined) this.receiving = new Receiving(this.serving.auth, client, this)
     const { topicAliasMaximum, outgoingTopicAliasMaximum } = this.serving.limits
     const aliases = Math.min(this.connect!.properties.topicAliasMaximum ?? 0, outgoingTopicAliasMaximum)
     this.incomingAliases = this.level === 5 ? new IncomingAliases(topicAliasMaximum) : undefined
@@ -193,7 +208,7 @@ export class Link implements Outlet, Peer, Waiting {
       if (end - start > this.maximumPacketBytes) return this.tooLarge(message)
       if (qos === 0) outbox.pushStable(bytes, start, end)
       else outbox.pushWithId(bytes, start, end, packetIdAt(bytes, start, message.topic.bytes.length), packetId)
-    } else if (!this.encode(message, qos, retain, identifiers, packetId, dup)) return false
+    } else if (!encodeOwn(this, message, qos, retain, identifiers, packetId, dup)) return false
     const { metrics } = core
     metrics.publishSent++
     metrics.packetsSent++
@@ -278,6 +293,10 @@ export class Link implements Outlet, Peer, Waiting {
     this.core.changes.wait(this)
   }
 
+  recheck(auth: Auth): void {
+    if (this.serving.auth === auth && this.state === "open") void recheck(this)
+  }
+
   /** Says goodbye with `reason`, where the level knows how, and closes. The will is due. [MQTT-4.13.1-1] */
   disconnect(reason: Reason, explanation?: string, properties?: Properties): void {
     if (this.state === "closing" || this.state === "closed") return
@@ -331,6 +350,7 @@ export class Link implements Outlet, Peer, Waiting {
   private leave(state: LinkState, isWillDue: boolean): void {
     this.state = state
     this.deadline?.cancel()
+    this.expiry?.cancel()
     this.heldAcks = []
     this.onAcknowledged?.()
     if (this.session !== undefined) this.core.sessions.detach(this.session, this, isWillDue)
@@ -341,48 +361,9 @@ export class Link implements Outlet, Peer, Waiting {
     this.waitForDurable()
   }
 
-  private tooLarge(message: Message): false {
+  tooLarge(message: Message): false {
     this.core.dropped("packet too large", this.name, message) // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
     return false
-  }
-
-  /** Encodes a PUBLISH that is this receiver's own, straight into the outbox. */
-  private encode(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-    packetId: number,
-    dup: boolean,
-  ): boolean {
-    const { mountPoint } = this.serving.limits
-    const { topic } = message
-    if (mountPoint !== "" && (!topic.name.startsWith(mountPoint) || topic.name === mountPoint)) {
-      this.core.dropped("outside mount point", this.name, message)
-      return false
-    }
-    const alias = this.outgoingAliases?.get(topic.name) ?? 0
-    outgoing.level = this.level
-    outgoing.dup = dup
-    outgoing.qos = qos
-    outgoing.retain = retain
-    outgoing.packetId = packetId
-    outgoing.topic =
-      alias > 0 ? EMPTY : mountPoint === "" ? topic.bytes : topic.bytes.subarray(Buffer.byteLength(mountPoint))
-    outgoing.topicAlias = Math.abs(alias)
-    outgoing.messageExpirySeconds = message.remainingSeconds(this.core.now())
-    outgoing.subscriptionIdentifiers = identifiers
-    message.fill(outgoing)
-    let bytes = outgoingPublishBytes(outgoing)
-    if (bytes > this.maximumPacketBytes && alias < 0) {
-      outgoing.topicAlias = 0 // setting an alias costs three bytes that the packet may not have
-      bytes = outgoingPublishBytes(outgoing)
-    }
-    if (bytes > this.maximumPacketBytes) return this.tooLarge(message)
-    const at = this.outbox.reserve(bytes)
-    writePublish(outgoing, this.outbox.block!, at)
-    if (alias < 0 && outgoing.topicAlias > 0) this.outgoingAliases!.confirm(topic.name, -alias)
-    return true
   }
 }
 
@@ -391,6 +372,5 @@ function endsPublish(type: AckType, reason: Reason): boolean {
   return type === PacketType.PUBACK || type === PacketType.PUBCOMP || (type === PacketType.PUBREC && reason >= 0x80)
 }
 
-const outgoing = newOutgoingPublish()
 /** The one writer of all connections: a packet is copied into an outbox before the next is begun. */
 export const writer = new Writer()

@@ -23,7 +23,7 @@ import type { Topic } from "../router/index.ts"
 import { Message } from "../session/index.ts"
 import { decide, isPromise } from "./decide.ts"
 import type { Link } from "./link.ts"
-import { isPermitted } from "./receiving.ts"
+import { isPermitted } from "./permissions.ts"
 
 const packet = new Publish()
 const incoming = new Message()
@@ -50,7 +50,7 @@ export function onPublish(link: Link, bytes: Buffer, start: number, body: number
   }
   if (topic.isSys) return reject(link, qos, packetId, Reason.NotAuthorized)
   if (core.limits.maximumPublishRate > 0 && isAboveRate(link)) return routeLater(link)
-  if (serving.auth!.authorize === undefined) return route(link, incoming, qos, packetId)
+  if (link.permissions === undefined) return route(link, incoming, qos, packetId)
   return authorize(link, incoming, qos, packetId)
 }
 
@@ -162,12 +162,11 @@ function routeLater(link: Link): Promise<void> {
 }
 
 function authorize(link: Link, message: Message, qos: QoS, packetId: number): void | Promise<void> {
-  const { auth } = link.serving
-  if (auth!.authorize === undefined) return routeIf(link, true, message, qos, packetId)
-  const client = link.client!
+  const { permissions } = link
+  if (permissions === undefined) return routeIf(link, true, message, qos, packetId)
   let permission: Permission | PromiseLike<Permission>
   try {
-    permission = auth!.authorize(client, "publish", message.topic.name)
+    permission = permissions.ask("publish", message.topic.name)
   } catch (error) {
     permission = link.authFailed(error)
   }

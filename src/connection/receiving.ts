@@ -4,10 +4,11 @@
  * A decision may take its time. Messages that come meanwhile queue behind the one that waits, so that their order is
  * kept; the bytes held are bounded like a backlog, and QoS 0 beyond is dropped.
  */
-import type { Auth, Client, Permission } from "../broker/ports.ts"
-import { type QoS, Reason } from "../codec/index.ts"
+import type { Client } from "../broker/ports.ts"
+import type { QoS, Reason } from "../codec/index.ts"
 import type { Message, SendPublish } from "../session/index.ts"
 import { isPromise } from "./decide.ts"
+import { isPermitted, type Permissions } from "./permissions.ts"
 
 /** A PUBLISH on its way to one client. */
 export interface HeldPublish {
@@ -32,19 +33,15 @@ export interface ReceivingLink {
   readonly transmit: SendPublish
 }
 
-export function isPermitted(permission: Permission): boolean {
-  return permission === true || permission === Reason.Success
-}
-
 export class Receiving {
   private readonly held: (HeldPublish & { allowed: boolean | undefined })[] = []
   private heldBytes = 0
-  private readonly auth: Auth
+  private readonly permissions: Permissions
   private readonly client: Client
   private readonly link: ReceivingLink
 
-  constructor(auth: Auth, client: Client, link: ReceivingLink) {
-    this.auth = auth
+  constructor(permissions: Permissions, client: Client, link: ReceivingLink) {
+    this.permissions = permissions
     this.client = client
     this.link = link
   }
@@ -74,7 +71,7 @@ export class Receiving {
       return false
     }
     try {
-      const permission = this.auth.authorize!(this.client, "receive", topicName)
+      const permission = this.permissions.ask("receive", topicName)
       if (!isPromise(permission)) return isPermitted(permission)
       return Promise.resolve(permission).then(isPermitted, failed)
     } catch (error) {

@@ -14,7 +14,7 @@ import {
 import type { TopicFilter } from "../router/index.ts"
 import { decide, isPromise } from "./decide.ts"
 import { type Link, writer } from "./link.ts"
-import { isPermitted } from "./receiving.ts"
+import { isPermitted } from "./permissions.ts"
 
 const reader = new Reader()
 
@@ -116,8 +116,9 @@ function cannotSubscribe(link: Link, filter: TopicFilter): Reason | undefined {
 }
 
 function permission(link: Link, filter: TopicFilter): Permission | PromiseLike<Permission> {
+  const { permissions } = link
   try {
-    return link.serving.auth!.authorize?.(link.client!, "subscribe", filter.pattern) ?? true
+    return permissions === undefined || permissions.ask("subscribe", filter.pattern)
   } catch (error) {
     return link.authFailed(error)
   }

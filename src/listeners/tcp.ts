@@ -1,123 +1,105 @@
-/**
- * MQTT over TCP, on `Bun.listen`: bytes in, bytes out, and nothing of the protocol.
- *
- * Bun hands over a fresh buffer per read, which becomes the connection's. A write may take less than it is given; the
- * outbox keeps the rest until `drain`.
- */
-import type { Socket, SocketHandler, TCPSocketListener } from "bun"
+import type { TCPSocketListener } from "bun"
 import type { Listener, ListenerAddress } from "../broker/broker.ts"
 import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
 import { type ListenerLimits, resolveListenerLimits } from "../broker/limits.ts"
 import type { Auth } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
-import { BlockPool, Connection, type Transport } from "../connection/index.ts"
 import { whyNoListener } from "./failure.ts"
+import { type ProxyOptions, trustedBy } from "./proxy.ts"
+import { socketHandlers } from "./socket.ts"
+import { type Keys, readKeys, type TlsOptions, watchKeys } from "./tls.ts"
 
 export interface TcpOptions {
-  /** Under which it appears in logs and to auth. Default: `tcp:{port}`. */
+  /** Under which it appears in logs and to auth. Default: `tcp:{port}`, or `tls:{port}`. */
   id?: string
   /** Address to listen on. Default: 127.0.0.1. */
   hostname?: string
-  /** Default: 1883. 0 takes a free one. */
+  /** Default: 1883, with TLS 8883. 0 takes a free one. */
   port?: number
   /** Who may connect and do what. Default: nobody. */
   auth?: Auth
   /** What clients of this listener are offered. */
   limits?: Partial<ListenerLimits>
-}
-
-/** Bun's types lag behind these two. */
-type PausableSocket = Socket<Connection> & { pause(): void; resume(): void }
-
-class TcpTransport implements Transport {
-  readonly remoteAddress: string
-  private readonly socket: PausableSocket
-
-  constructor(socket: Socket<Connection>) {
-    this.socket = socket as PausableSocket
-    this.remoteAddress = socket.remoteAddress
-  }
-
-  write(bytes: Buffer, start: number, end: number): number {
-    return this.socket.write(bytes, start, end - start)
-  }
-
-  pause(): void {
-    this.socket.pause()
-  }
-
-  resume(): void {
-    this.socket.resume()
-  }
-
-  end(): void {
-    this.socket.shutdown()
-  }
-
-  destroy(): void {
-    this.socket.terminate()
-  }
+  /** Speak TLS. With `ca`, clients have to show a certificate that it has signed. */
+  tls?: TlsOptions
+  /** Which name in the client's certificate is its user name, whatever its CONNECT says. Default: none. Wants `tls.ca`. */
+  usernameFrom?: "commonName" | "subjectAltName"
+  /** Take the client's address from the PROXY protocol of a load balancer. Not together with `tls`. Default: no. */
+  proxy?: ProxyOptions
 }
 
 class TcpListener implements Listener {
   readonly id: string
   private readonly options: TcpOptions
+  private readonly port: number
+  private readonly hostname: string
   private readonly limits: ListenerLimits
-  private server: TCPSocketListener<Connection> | undefined
+  private readonly isTrustedProxy: ((address: string) => boolean) | undefined
+  private server: TCPSocketListener<unknown> | undefined
+  private stopWatching: (() => void) | undefined
 
   constructor(options: TcpOptions) {
+    const { tls, usernameFrom, proxy, port = tls === undefined ? 1883 : 8883, hostname = "127.0.0.1" } = options
+    const refuse = (what: string) => {
+      throw new ManjuError("INVALID_OPTION", what)
+    }
+    if (usernameFrom !== undefined && tls?.ca === undefined)
+      refuse("usernameFrom needs tls.ca: whose certificates to believe")
+    if (proxy !== undefined && tls !== undefined) refuse("proxy and tls do not go together: let the proxy speak TLS")
     this.options = options
+    this.port = port
+    this.hostname = hostname
     this.limits = resolveListenerLimits(options.limits)
-    this.id = options.id ?? `tcp:${options.port ?? 1883}`
+    this.id = options.id ?? `${tls === undefined ? "tcp" : "tls"}:${port}`
+    this.isTrustedProxy = proxy && trustedBy(proxy)
   }
 
   async open(core: Core): Promise<ListenerAddress> {
-    const { hostname = "127.0.0.1", port = 1883, auth } = this.options
-    const serving: Serving = { id: this.id, auth, limits: this.limits, connections: 0 }
+    const { auth, tls, usernameFrom } = this.options
+    await core.auths.open(auth)
+    const serving: Serving = { id: this.id, auth, limits: this.limits, usernameFrom, connections: 0 }
+    const { isTrustedProxy } = this
+    const wantsCertificate = tls?.ca !== undefined
+    const handlers = socketHandlers({ core, serving, wantsCertificate, isTrustedProxy })
+    this.server = this.listen(handlers, tls && readKeys(tls), this.port)
+    const { hostname, port } = this.server
+    if (tls !== undefined) {
+      this.stopWatching = watchKeys(core, this.id, tls, (keys) => {
+        this.server?.stop() // lets go of the port; what is open stays
+        this.server = this.listen(handlers, keys, port)
+      })
+    }
+    return { hostname, port }
+  }
+
+  close(): void {
+    this.stopWatching?.()
+    this.server?.stop()
+  }
+
+  private listen(
+    socket: ReturnType<typeof socketHandlers>,
+    tls: Keys | undefined,
+    port: number,
+  ): TCPSocketListener<unknown> {
+    const { hostname } = this
     try {
-      this.server = Bun.listen({ hostname, port, socket: handlers(core, serving) })
+      return Bun.listen({ hostname, port, socket, ...(tls !== undefined && { tls }) })
     } catch (error) {
       throw new ManjuError("LISTEN_FAILED", `cannot listen on ${hostname}:${port}: ${whyNoListener(error)}`, {
         cause: error,
       })
     }
-    return { hostname: this.server.hostname, port: this.server.port }
-  }
-
-  close(): void {
-    this.server?.stop()
-  }
-}
-
-function handlers(core: Core, serving: Serving): SocketHandler<Connection> {
-  const pool = new BlockPool()
-  return {
-    binaryType: "buffer",
-    open(socket) {
-      socket.setNoDelay(true)
-      socket.data = new Connection(core, new TcpTransport(socket), serving, pool)
-    },
-    data(socket, chunk) {
-      socket.data.receive(chunk)
-    },
-    drain(socket) {
-      socket.data.drained()
-    },
-    close(socket) {
-      socket.data.closed()
-    },
-    error(socket, error) {
-      core.logger.debug(`socket error from ${socket.remoteAddress}: ${error.message}`)
-    },
   }
 }
 
 /**
- * A listener for MQTT over TCP. Throws `INVALID_OPTION` for options that make no sense.
+ * A listener for MQTT over TCP, or over TLS. Throws `INVALID_OPTION` for options that make no sense.
  *
  * @example
  * await broker.listen(tcp({ port: 1883, auth: allowAll(), limits: { maximumQoS: 1 } }))
+ * await broker.listen(tcp({ port: 8883, auth, tls: { cert: "server.crt", key: "server.key" } }))
  */
 export function tcp(options: TcpOptions = {}): Listener {
   return new TcpListener(options)

@@ -214,9 +214,9 @@ describe("a refusal", () => {
 
   test("[MQTT-3.2.2-19] [MQTT-3.2.2-20] its Reason String comes only if the packet then fits", () => {
     const reasonString = "the reason in many words, ".repeat(4)
-    const harness = new Harness({ auth: passwordAuth({ reason: 0x87, reasonString }) })
     let withReason = 0
     for (let maximumPacketSize = 1; maximumPacketSize < 200; maximumPacketSize++) {
+      const harness = new Harness({ auth: passwordAuth({ reason: 0x87, reasonString }) })
       const client = harness.connect({ properties: { maximumPacketSize } })
       expect(client.bytes.length).toBeLessThanOrEqual(maximumPacketSize)
       expect(client.isClosed).toBe(true)

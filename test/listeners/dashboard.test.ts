@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test"
-import { allowAll, Broker, http, ManjuError, memory, tcp } from "../../src/index.ts"
+import { allowAll, Broker, dashboard, ManjuError, memory, tcp } from "../../src/index.ts"
 import { LateStore } from "../support/store.ts"
 import { eventually } from "./socket.ts"
 
@@ -11,7 +11,7 @@ afterEach(async () => {
 async function served(store = memory()) {
   const broker = new Broker({ store })
   open.push(broker)
-  const { port } = await broker.listen(http({ port: 0 }))
+  const { port } = await broker.listen(dashboard({ port: 0 }))
   const ask = async (path: string) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`)
     return [response.status, await response.text()]
@@ -47,7 +47,7 @@ describe("the HTTP listener", () => {
 
   test("refuses a port that is in use with an error that names it", async () => {
     const { broker, port } = await served()
-    const error = await broker.listen(http({ port })).catch((reason: unknown) => reason)
+    const error = await broker.listen(dashboard({ port })).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(ManjuError)
     expect(error).toMatchObject({ code: "LISTEN_FAILED" })
     expect(String(error)).toContain(`127.0.0.1:${port}: the port is in use`)

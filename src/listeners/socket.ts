@@ -1,0 +1,152 @@
+/**
+ * MQTT over stream sockets, on `Bun.listen`: TCP, TLS and Unix domain sockets. Bytes in, bytes out, and nothing of the protocol.
+ *
+ * Bun hands over a fresh buffer per read, which becomes the connection's. A write may take less than it is given; the
+ * outbox keeps the rest until `drain`. A connection counts, and its time to CONNECT runs, from the moment it is accepted:
+ * a TLS handshake or a PROXY header that never comes ends like a CONNECT that never comes.
+ */
+import type { Socket, SocketHandler } from "bun"
+import type { Core } from "../broker/core.ts"
+import type { Certificate } from "../broker/ports.ts"
+import type { Serving } from "../broker/serving.ts"
+import { BlockPool, Connection, type Transport } from "../connection/index.ts"
+import { readProxyHeader } from "./proxy.ts"
+import { certificateOf } from "./tls.ts"
+
+/** Bun's types lag behind these. */
+type WholeSocket = Socket<Receiver> & {
+  pause(): void
+  resume(): void
+  getPeerCertificate?(): object | null
+}
+
+/** Who gets what comes from a socket: a connection, or before it what reads the PROXY header. */
+interface Receiver {
+  receive(chunk: Buffer): void
+  drained(): void
+  closed(): void
+}
+
+export interface SocketServing {
+  readonly core: Core
+  readonly serving: Serving
+  /** Whether clients have to show a certificate. */
+  readonly wantsCertificate: boolean
+  /** Which proxies may say who a client is; undefined: nobody has to. */
+  readonly isTrustedProxy: ((address: string) => boolean) | undefined
+}
+
+class SocketTransport implements Transport {
+  readonly remoteAddress: string
+  private readonly socket: WholeSocket
+  private readonly hasCertificate: boolean
+
+  constructor(socket: WholeSocket, remoteAddress: string, hasCertificate: boolean) {
+    this.socket = socket
+    this.remoteAddress = remoteAddress
+    this.hasCertificate = hasCertificate
+  }
+
+  get certificate(): Certificate | undefined {
+    return this.hasCertificate && this.socket.authorized ? certificateOf(this.socket.getPeerCertificate?.()) : undefined
+  }
+
+  write(bytes: Buffer, start: number, end: number): number {
+    return this.socket.write(bytes, start, end - start)
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  end(): void {
+    this.socket.shutdown()
+  }
+
+  destroy(): void {
+    this.socket.terminate()
+  }
+}
+
+/** Gathers the PROXY header; then the connection begins, with the address that it says. */
+class Preface implements Receiver {
+  private bytes: Buffer = Buffer.alloc(0)
+  private readonly begin: (address: string | undefined, rest: Buffer) => void
+  private readonly refuse: (why: string) => void
+  private readonly deadline: { cancel(): void }
+
+  constructor(core: Core, begin: Preface["begin"], refuse: Preface["refuse"]) {
+    this.begin = begin
+    this.refuse = refuse
+    this.deadline = core.timers.schedule(core.now() + core.limits.connectTimeoutSeconds * 1000, () =>
+      refuse("no PROXY header in time"),
+    )
+  }
+
+  receive(chunk: Buffer): void {
+    this.bytes = this.bytes.length === 0 ? chunk : Buffer.concat([this.bytes, chunk])
+    const header = readProxyHeader(this.bytes)
+    if (header === "incomplete") return
+    this.deadline.cancel()
+    if (header === "invalid") this.refuse("not a PROXY header")
+    else this.begin(header.address, this.bytes.subarray(header.length))
+  }
+
+  drained(): void {}
+
+  closed(): void {
+    this.deadline.cancel()
+  }
+}
+
+export function socketHandlers(socketServing: SocketServing): SocketHandler<Receiver> {
+  const { core, serving, wantsCertificate, isTrustedProxy } = socketServing
+  const pool = new BlockPool()
+  const connect = (socket: WholeSocket, address: string) =>
+    new Connection(core, new SocketTransport(socket, address, wantsCertificate), serving, pool)
+  const refuse = (socket: Socket<Receiver>, why: string) => {
+    core.logger.info(`closing ${addressOf(socket)} on ${serving.id}: ${why}`)
+    socket.terminate()
+  }
+  return {
+    binaryType: "buffer",
+    open(socket) {
+      socket.setNoDelay(true)
+      const address = addressOf(socket)
+      if (isTrustedProxy === undefined) {
+        socket.data = connect(socket as WholeSocket, address)
+        return
+      }
+      const begin = (client: string | undefined, rest: Buffer) => {
+        socket.data = connect(socket as WholeSocket, client ?? address)
+        if (rest.length > 0) socket.data.receive(rest)
+      }
+      socket.data = new Preface(core, begin, (why) => refuse(socket, why))
+      if (!isTrustedProxy(address)) refuse(socket, "not a trusted proxy")
+    },
+    handshake(socket, isDone, error) {
+      if (!isDone) refuse(socket, `TLS: ${error?.message ?? "the handshake failed"}`)
+      else if (wantsCertificate && !socket.authorized) refuse(socket, `client certificate: ${error?.message ?? "none"}`)
+    },
+    data(socket, chunk) {
+      socket.data.receive(chunk)
+    },
+    drain(socket) {
+      socket.data.drained()
+    },
+    close(socket) {
+      socket.data.closed()
+    },
+    error(socket, error) {
+      core.logger.debug(`socket error from ${addressOf(socket)}: ${error.message}`)
+    },
+  }
+}
+
+function addressOf(socket: Socket<Receiver>): string {
+  return socket.remoteAddress ?? "unix"
+}
