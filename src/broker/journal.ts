@@ -24,11 +24,13 @@ export interface Waiting {
   onDurable(): void
 }
 
-/** What a batch has on one delivery. */
+/** Where a batch has something on one delivery. */
 interface Entries {
   /** Whether it was queued in this batch, so that the store does not know it. */
   readonly isNew: boolean
-  readonly indices: number[]
+  readonly first: number
+  /** Those that have followed, if any. */
+  others: number[] | undefined
 }
 
 export class Journal implements ChangeLog {
@@ -38,8 +40,8 @@ export class Journal implements ChangeLog {
   /** Commits that the store has taken. */
   commits = 0
   private batch: (Change | undefined)[] = []
-  /** Where in the batch the entries of each delivery stand that is not settled. */
-  private readonly unsettled = new Map<string, Entries>()
+  /** The deliveries in the batch that are not settled, by owner and sequence. */
+  private readonly unsettled = new Map<string, Map<number, Entries>>()
   /** Where in the batch the last state of each other thing stands. */
   private readonly latest = new Map<string, number>()
   private batchBytes = 0
@@ -98,18 +100,14 @@ export class Journal implements ChangeLog {
     this.batchBytes += weigh(change)
     switch (change.kind) {
       case "queued":
-        this.unsettled.set(`${change.owner}\0${change.delivery.sequence}`, { isNew: true, indices: [index] })
+        this.unsettledOf(change.owner).set(change.delivery.sequence, { isNew: true, first: index, others: undefined })
         break
       case "sent":
-      case "released": {
-        const key = `${change.owner}\0${change.sequence}`
-        const entries = this.unsettled.get(key)
-        if (entries === undefined) this.unsettled.set(key, { isNew: false, indices: [index] })
-        else entries.indices.push(index)
+      case "released":
+        this.follow(change.owner, change.sequence, index)
         break
-      }
       case "settled":
-        this.annul(`${change.owner}\0${change.sequence}`, index)
+        this.annul(change.owner, change.sequence, index)
         break
       case "sessionRemoved":
         break
@@ -140,13 +138,29 @@ export class Journal implements ChangeLog {
     this.writes.close()
   }
 
+  private follow(owner: string, sequence: number, index: number): void {
+    const unsettled = this.unsettledOf(owner)
+    const entries = unsettled.get(sequence)
+    if (entries === undefined) unsettled.set(sequence, { isNew: false, first: index, others: undefined })
+    else if (entries.others === undefined) entries.others = [index]
+    else entries.others.push(index)
+  }
+
   /** Of what is settled only that is recorded; queued and settled in one batch, it is as if it had never been. */
-  private annul(key: string, settledAt: number): void {
-    const entries = this.unsettled.get(key)
+  private annul(owner: string, sequence: number, settledAt: number): void {
+    const unsettled = this.unsettledOf(owner)
+    const entries = unsettled.get(sequence)
     if (entries === undefined) return
-    this.unsettled.delete(key)
-    for (const index of entries.indices) this.void(index)
+    unsettled.delete(sequence)
+    this.void(entries.first)
+    for (const index of entries.others ?? []) this.void(index)
     if (entries.isNew) this.void(settledAt)
+  }
+
+  private unsettledOf(owner: string): Map<number, Entries> {
+    let unsettled = this.unsettled.get(owner)
+    if (unsettled === undefined) this.unsettled.set(owner, (unsettled = new Map()))
+    return unsettled
   }
 
   private supersede(thing: string, index: number): void {

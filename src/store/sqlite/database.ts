@@ -44,7 +44,7 @@ export class StoreDatabase {
     this.sqlite = this.file.sqlite
     this.db = drizzle(this.sqlite)
     try {
-      this.statements = naming(path, () => prepareStatements(this.db))
+      this.statements = naming(path, () => prepareStatements(this.db, this.sqlite))
     } catch (error) {
       this.file.close()
       throw error
@@ -92,7 +92,7 @@ export class StoreDatabase {
 
   /** The deliveries of `owner` that wait, behind the sequence `after`, in order. */
   page(owner: string, after: number, limit: number): StoredDelivery[] {
-    const rows = this.statements.page.values({ owner, after, limit }) as PageRow[]
+    const rows = this.statements.page.rows({ owner, after, limit }) as PageRow[]
     return rows.map((row) => waitingOf(owner, row))
   }
 
@@ -167,29 +167,34 @@ export class StoreDatabase {
     for (const { id } of statements.removeDeliveries.all({ owner: clientId })) this.settlements.abandon(id)
   }
 
-  private putDelivery({ message, identifiers, group, packetId, ...rest }: StoredDelivery): void {
-    this.settlements.flush(rest.owner)
-    this.putMessage(message!)
+  private putDelivery(delivery: StoredDelivery): void {
+    const { owner, sequence, qos, retain, identifiers, group, packetId, bytes } = delivery
+    const message = delivery.message!
+    this.settlements.flush(owner)
+    this.putMessage(message)
     this.statements.putDelivery.run({
-      ...rest,
-      messageId: message!.id,
+      owner,
+      sequence,
+      messageId: message.id,
+      qos,
+      retain,
       identifiers: identifiers === undefined ? null : JSON.stringify(identifiers),
       group: group ?? null,
       packetId: packetId ?? null,
+      bytes,
     })
   }
 
   private putMessage(message: StoredMessage): void {
-    if (this.written.has(message.id)) return
-    this.written.add(message.id)
-    const { payload, properties, expirySeconds = null, expiresAt = null } = message
-    const bytes = { payload: bufferOf(payload), properties: bufferOf(properties) }
-    this.statements.putMessage.run({ ...message, ...bytes, expirySeconds, expiresAt })
+    const { id, topic, qos, retain, payload, properties, expirySeconds = null, expiresAt = null } = message
+    if (this.written.has(id)) return
+    this.written.add(id)
+    this.statements.putMessage.run({ id, topic, qos, retain, payload, properties, expirySeconds, expiresAt })
   }
 
   /** The receiver has the message: only the packet id is kept. */
   private release(owner: string, sequence: number): void {
-    this.settlements.abandon(this.statements.messageOf.get({ owner, sequence })?.id)
+    this.settlements.abandon(this.statements.messageOf.rows({ owner, sequence })[0]?.[0] as number | null | undefined)
     this.statements.release.run({ owner, sequence })
   }
 

@@ -91,8 +91,9 @@ class Packer {
   }
 
   delivery(delivery: StoredDelivery): FlatDelivery {
-    const { message } = delivery
-    return { ...delivery, message: message && this.message(message) }
+    const { owner, sequence, qos, retain, identifiers, group, packetId, bytes } = delivery
+    const message = delivery.message && this.message(delivery.message)
+    return { owner, sequence, message, qos, retain, identifiers, group, packetId, bytes }
   }
 
   close(items: unknown[]): Parcel {
@@ -103,8 +104,9 @@ class Packer {
   private message(message: StoredMessage): number {
     let place = this.places.get(message)
     if (place === undefined) {
-      const { payload, properties } = message
-      place = this.messages.push({ ...message, payload: payload.length, properties: properties.length }) - 1
+      const { id, topic, payload, qos, retain, properties, expirySeconds, expiresAt } = message
+      const lengths = { payload: payload.length, properties: properties.length }
+      place = this.messages.push({ id, topic, qos, retain, expirySeconds, expiresAt, ...lengths }) - 1
       this.places.set(message, place)
       this.parts[0].push(payload, properties)
     }
@@ -150,8 +152,9 @@ class Unpacker {
   }
 
   delivery(delivery: FlatDelivery): StoredDelivery {
-    const { message } = delivery
-    return { ...delivery, message: message === undefined ? undefined : this.messages[message] }
+    const { owner, sequence, qos, retain, identifiers, group, packetId, bytes } = delivery
+    const message = delivery.message === undefined ? undefined : this.messages[delivery.message]
+    return { owner, sequence, message, qos, retain, identifiers, group, packetId, bytes }
   }
 
   private restore<T extends { payload: number; properties: number }>({ payload, properties, ...rest }: T) {

@@ -1,11 +1,36 @@
 /** Every statement of the store, prepared once. Placeholders bear the names of the fields of `broker/stored.ts`. */
+import type { Database } from "bun:sqlite"
 import { and, asc, between, eq, gt, isNotNull, isNull, max, sql } from "drizzle-orm"
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite"
+import { Direct } from "./direct.ts"
 import { deliveries, messages, receivedIds, retained, sessions, subscriptions, totals } from "./schema.ts"
 
 const p = sql.placeholder
 
-export function prepareStatements(db: BunSQLiteDatabase) {
+type DeliveryName = { owner: string; sequence: number }
+type ReceivedName = { clientId: string; packetId: number }
+type MessageValues = {
+  id: number
+  topic: string
+  qos: number
+  retain: boolean
+  payload: Uint8Array
+  properties: Uint8Array
+  expirySeconds: number | null
+  expiresAt: number | null
+}
+type DeliveryValues = DeliveryName & {
+  messageId: number
+  qos: number
+  retain: boolean
+  /** JSON already. */
+  identifiers: string | null
+  group: string | null
+  packetId: number | null
+  bytes: number
+}
+
+export function prepareStatements(db: BunSQLiteDatabase, sqlite: Database) {
   const theDelivery = and(eq(deliveries.owner, p("owner")), eq(deliveries.sequence, p("sequence")))
   const isOrphan = sql`NOT EXISTS (SELECT 1 FROM ${deliveries} WHERE ${deliveries.messageId} = ${messages.id})
     AND NOT EXISTS (SELECT 1 FROM ${retained} WHERE ${retained.messageId} = ${messages.id})`
@@ -61,70 +86,97 @@ export function prepareStatements(db: BunSQLiteDatabase) {
       .delete(subscriptions)
       .where(eq(subscriptions.clientId, p("clientId")))
       .prepare(),
-    putMessage: db
-      .insert(messages)
-      .values({
-        id: p("id"),
-        topic: p("topic"),
-        qos: p("qos"),
-        retain: p("retain"),
-        payload: p("payload"),
-        properties: p("properties"),
-        expirySeconds: p("expirySeconds"),
-        expiresAt: p("expiresAt"),
-      })
-      .onConflictDoNothing()
-      .prepare(),
+    putMessage: new Direct<MessageValues>(
+      sqlite,
+      db
+        .insert(messages)
+        .values({
+          id: p("id"),
+          topic: p("topic"),
+          qos: p("qos"),
+          retain: p("retain"),
+          payload: p("payload"),
+          properties: p("properties"),
+          expirySeconds: p("expirySeconds"),
+          expiresAt: p("expiresAt"),
+        })
+        .onConflictDoNothing()
+        .prepare(),
+    ),
     /** Of the messages `first` to `last`, those that nothing refers to. */
-    removeOrphans: db
-      .delete(messages)
-      .where(and(between(messages.id, p("first"), p("last")), isOrphan))
-      .prepare(),
-    putDelivery: db
-      .insert(deliveries)
-      .values({
-        owner: p("owner"),
-        sequence: p("sequence"),
-        messageId: p("messageId"),
-        qos: p("qos"),
-        retain: p("retain"),
-        identifiers: sql`${p("identifiers")}`, // JSON already, or null
-        group: p("group"),
-        packetId: p("packetId"),
-        bytes: p("bytes"),
-      })
-      .onConflictDoUpdate({
-        target: [deliveries.owner, deliveries.sequence], // the same commit once more
-        set: { messageId: sql`excluded.message_id`, packetId: null },
-      })
-      .prepare(),
-    setPacketId: db
-      .update(deliveries)
-      .set({ packetId: sql`${p("packetId")}` })
-      .where(theDelivery)
-      .prepare(),
-    messageOf: db.select({ id: deliveries.messageId }).from(deliveries).where(theDelivery).prepare(),
-    release: db.update(deliveries).set({ messageId: null }).where(theDelivery).prepare(),
+    removeOrphans: new Direct<{ first: number; last: number }>(
+      sqlite,
+      db
+        .delete(messages)
+        .where(and(between(messages.id, p("first"), p("last")), isOrphan))
+        .prepare(),
+    ),
+    putDelivery: new Direct<DeliveryValues>(
+      sqlite,
+      db
+        .insert(deliveries)
+        .values({
+          owner: p("owner"),
+          sequence: p("sequence"),
+          messageId: p("messageId"),
+          qos: p("qos"),
+          retain: p("retain"),
+          identifiers: sql`${p("identifiers")}`,
+          group: p("group"),
+          packetId: p("packetId"),
+          bytes: p("bytes"),
+        })
+        .onConflictDoUpdate({
+          target: [deliveries.owner, deliveries.sequence], // the same commit once more
+          set: { messageId: sql`excluded.message_id`, packetId: sql`null` },
+        })
+        .prepare(),
+    ),
+    setPacketId: new Direct<DeliveryName & { packetId: number }>(
+      sqlite,
+      db
+        .update(deliveries)
+        .set({ packetId: sql`${p("packetId")}` })
+        .where(theDelivery)
+        .prepare(),
+    ),
+    messageOf: new Direct<DeliveryName>(
+      sqlite,
+      db.select({ id: deliveries.messageId }).from(deliveries).where(theDelivery).prepare(),
+    ),
+    release: new Direct<DeliveryName>(
+      sqlite,
+      db.update(deliveries).set({ messageId: sql`null` }).where(theDelivery).prepare(),
+    ),
     /** The deliveries `first` to `last` of an owner; gives the ids of their messages. */
-    settle: db
-      .delete(deliveries)
-      .where(and(eq(deliveries.owner, p("owner")), between(deliveries.sequence, p("first"), p("last"))))
-      .returning({ id: deliveries.messageId })
-      .prepare(),
+    settle: new Direct<{ owner: string; first: number; last: number }>(
+      sqlite,
+      db
+        .delete(deliveries)
+        .where(and(eq(deliveries.owner, p("owner")), between(deliveries.sequence, p("first"), p("last"))))
+        .returning({ id: deliveries.messageId })
+        .prepare(),
+    ),
     removeDeliveries: db
       .delete(deliveries)
       .where(eq(deliveries.owner, p("owner")))
       .returning({ id: deliveries.messageId })
       .prepare(),
-    putReceived: db
-      .insert(receivedIds)
-      .values({ clientId: p("clientId"), packetId: p("packetId") })
-      .onConflictDoNothing()
-      .prepare(),
-    removeReceived: db
-      .delete(receivedIds)
-      .where(and(eq(receivedIds.clientId, p("clientId")), eq(receivedIds.packetId, p("packetId"))))
-      .prepare(),
+    putReceived: new Direct<ReceivedName>(
+      sqlite,
+      db
+        .insert(receivedIds)
+        .values({ clientId: p("clientId"), packetId: p("packetId") })
+        .onConflictDoNothing()
+        .prepare(),
+    ),
+    removeReceived: new Direct<ReceivedName>(
+      sqlite,
+      db
+        .delete(receivedIds)
+        .where(and(eq(receivedIds.clientId, p("clientId")), eq(receivedIds.packetId, p("packetId"))))
+        .prepare(),
+    ),
     removeAllReceived: db
       .delete(receivedIds)
       .where(eq(receivedIds.clientId, p("clientId")))
@@ -149,29 +201,32 @@ export function prepareStatements(db: BunSQLiteDatabase) {
       .onConflictDoUpdate({ target: totals.name, set: { value: sql`excluded.value` } })
       .prepare(),
     /** To be read as `PageRow`s: a client that drains a long queue waits for these, and objects cost three times as much. */
-    page: db
-      .select({
-        sequence: deliveries.sequence,
-        qos: deliveries.qos,
-        retain: deliveries.retain,
-        identifiers: deliveries.identifiers,
-        group: deliveries.group,
-        bytes: deliveries.bytes,
-        messageId: messages.id,
-        topic: messages.topic,
-        messageQos: messages.qos,
-        messageRetain: messages.retain,
-        payload: messages.payload,
-        properties: messages.properties,
-        expirySeconds: messages.expirySeconds,
-        expiresAt: messages.expiresAt,
-      })
-      .from(deliveries)
-      .innerJoin(messages, eq(messages.id, deliveries.messageId))
-      .where(and(eq(deliveries.owner, p("owner")), gt(deliveries.sequence, p("after")), isNull(deliveries.packetId)))
-      .orderBy(asc(deliveries.sequence))
-      .limit(p("limit"))
-      .prepare(),
+    page: new Direct<{ owner: string; after: number; limit: number }>(
+      sqlite,
+      db
+        .select({
+          sequence: deliveries.sequence,
+          qos: deliveries.qos,
+          retain: deliveries.retain,
+          identifiers: deliveries.identifiers,
+          group: deliveries.group,
+          bytes: deliveries.bytes,
+          messageId: messages.id,
+          topic: messages.topic,
+          messageQos: messages.qos,
+          messageRetain: messages.retain,
+          payload: messages.payload,
+          properties: messages.properties,
+          expirySeconds: messages.expirySeconds,
+          expiresAt: messages.expiresAt,
+        })
+        .from(deliveries)
+        .innerJoin(messages, eq(messages.id, deliveries.messageId))
+        .where(and(eq(deliveries.owner, p("owner")), gt(deliveries.sequence, p("after")), isNull(deliveries.packetId)))
+        .orderBy(asc(deliveries.sequence))
+        .limit(p("limit"))
+        .prepare(),
+    ),
     inflight: db
       .select({ delivery: deliveries, message: messages })
       .from(deliveries)
