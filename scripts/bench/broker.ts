@@ -1,8 +1,9 @@
 /**
  * The brokers under measurement: how each is launched, that it is up, and that it is gone afterwards. Every
- * measurement has a fresh process on a fresh loopback port.
+ * measurement has a fresh process on a fresh loopback port, and a fresh folder for its files.
  *
- * A launch is named on the command line: `mosquitto`, `relay`, or a command in which `{port}` stands for the port.
+ * A launch is named on the command line: `mosquitto`, `relay`, or a command in which `{port}` stands for the port and
+ * `{folder}` for the folder.
  */
 import { existsSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
@@ -11,16 +12,26 @@ import manifest from "../../package.json"
 export const host = "127.0.0.1"
 const repository = join(import.meta.dir, "../..")
 const startSeconds = 15
-const stopSeconds = 5
+/** A broker that keeps its sessions when it ends may have a million messages to write. */
+const stopSeconds = 60
 
 /** A mistake of the caller: one line, exit code 2. */
 export class UsageError extends Error {}
 
+/** What a measurement wants of a broker. */
+export type Place = {
+  /** For the files of the broker. */
+  directory: string
+  /** Sessions and their messages are to be kept there, and gone on with after a restart. */
+  isKept: boolean
+}
+
 export type Launch = {
   label: string
   version: string
-  /** `directory` is a place for files that the broker reads. */
-  command(port: number, directory: string): string[]
+  /** It cannot keep sessions, and is left out where that is measured. */
+  forgets?: true
+  command(port: number, place: Place): string[]
 }
 
 export function manju(): Launch {
@@ -29,7 +40,10 @@ export function manju(): Launch {
   return {
     label: "manju",
     version: [manifest.version, commit].filter(Boolean).join(" "),
-    command: (port) => [process.execPath, "src/cli.ts", "start", ...options, "--tcp", String(port)],
+    command(port, { directory, isKept }) {
+      const data = isKept ? ["--data", join(directory, "manju.db")] : []
+      return [process.execPath, "src/cli.ts", "start", ...options, "--tcp", String(port), "--no-ws", "--no-http", ...data]
+    },
   }
 }
 
@@ -45,7 +59,8 @@ export function launchOf(specification: string): Launch {
   return {
     label: basename(program),
     version: "",
-    command: (port) => words.map((word) => word.replaceAll("{port}", String(port))),
+    command: (port, { directory }) =>
+      words.map((word) => word.replaceAll("{port}", String(port)).replaceAll("{folder}", directory)),
   }
 }
 
@@ -53,11 +68,15 @@ function relay(): Launch {
   return {
     label: "relay",
     version: "",
+    forgets: true,
     command: (port) => [process.execPath, join(import.meta.dir, "relay.ts"), String(port)],
   }
 }
 
-/** Unthrottled and lossless, so that it is as fast as it can be: no queue or window limit, no delay, no logging. */
+/**
+ * Unthrottled and lossless, so that it is as fast as it can be: no queue or window limit, no delay, no logging. Where
+ * sessions are kept, its persistence is as it comes: written every half hour and at the end, and nothing in between.
+ */
 function mosquitto(): Launch {
   const path = Bun.which("mosquitto") ?? Bun.which("mosquitto", { PATH: "/usr/sbin:/usr/local/sbin" })
   if (!path)
@@ -67,7 +86,7 @@ function mosquitto(): Launch {
   return {
     label: "mosquitto",
     version: /version (\S+)/.exec(output([path, "-h"]))?.[1] ?? "",
-    command(port, directory) {
+    command(port, { directory, isKept }) {
       const file = join(directory, `mosquitto-${port}.conf`)
       const settings = [
         `listener ${port} ${host}`,
@@ -75,7 +94,9 @@ function mosquitto(): Launch {
         "max_queued_messages 0",
         "max_inflight_messages 0",
         "set_tcp_nodelay true",
-        "persistence false",
+        `persistence ${isKept}`,
+        `persistence_location ${directory}/`,
+        "user root", // root becomes another user otherwise, who may not write there
         "connection_messages false",
         "log_type error",
       ]
@@ -109,13 +130,13 @@ export class RunningBroker {
   /** Resolves when the port accepts; throws with the broker's last words when that doesn't happen. */
   static async start(
     launch: Launch,
-    directory: string,
+    place: Place,
     cpu: number | undefined,
     signal: AbortSignal,
   ): Promise<RunningBroker> {
     const port = freePort()
     const startedAt = performance.now()
-    const child = Bun.spawn([...pinned(cpu), ...launch.command(port, directory)], {
+    const child = Bun.spawn([...pinned(cpu), ...launch.command(port, place)], {
       cwd: repository,
       stdin: "ignore",
       stdout: "ignore",
@@ -136,8 +157,8 @@ export class RunningBroker {
     return broker()
   }
 
-  async stop(): Promise<void> {
-    this.#process.kill("SIGTERM")
+  async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
+    this.#process.kill(signal)
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), stopSeconds * 1000)
     await this.#process.exited
     clearTimeout(timer)

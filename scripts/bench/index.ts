@@ -6,22 +6,19 @@
  * does hits both alike. Broker and generator are pinned to a CPU each. A measurement that fails is reported and the
  * run goes on; the exit code is then 1, and 2 for a mistake in the arguments.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { cpus, release, tmpdir, totalmem } from "node:os"
-import { join } from "node:path"
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { cpus, release, totalmem } from "node:os"
+import { dirname, join } from "node:path"
 import { Command, InvalidArgumentError, Option } from "commander"
 import pc from "picocolors"
-import type { Launch } from "./broker.ts"
-import { host, launchOf, manju, pinned, RunningBroker, UsageError } from "./broker.ts"
+import { launchOf, manju, UsageError } from "./broker.ts"
+import { isInMemory, syncMilliseconds, temporaryFolder } from "./disk.ts"
+import { type Cpus, measure, type Site, warmupSeconds } from "./measure.ts"
 import { allowedCpus } from "./proc.ts"
 import type { Outcome } from "./report.ts"
 import { brief, report } from "./report.ts"
-import type { Assignment, ProtocolLevel, Result, Scenario } from "./scenarios.ts"
-import { scenarios } from "./scenarios.ts"
-
-const warmupSeconds = 1
-/** Beyond what the load's own watchdogs take. */
-const graceSeconds = 60
+import type { Scenario } from "./scenarios.ts"
+import { isKept, scenarios } from "./scenarios.ts"
 
 type Options = {
   against?: string
@@ -31,6 +28,7 @@ type Options = {
   seconds: number
   rounds: number
   protocol: "3.1.1" | "5"
+  folder?: string
   json?: string
   markdown?: true
   verbose?: true
@@ -43,6 +41,7 @@ Examples:
   bun run bench --against mosquitto                 both in turn, with ratios
   bun run bench --only pairs-10,qos1-10 --rounds 1  two scenarios, quickly
   bun run bench --only '^fanout' --protocol 5       scenarios by pattern, over MQTT 5
+  bun run bench --against mosquitto --only durable,backlog --folder /mnt/card
   bun run bench --against 'nanomq start --url nmq-tcp://127.0.0.1:{port}'
   bun run bench --broker relay --verbose            the ceiling, and the generator's own share of CPU`
 
@@ -66,12 +65,13 @@ function readOptions(): Options {
     .option("--list", "list the scenarios and end")
     .option(
       "--seconds <n>",
-      `length of a measurement, after ${warmupSeconds} s of warm-up (latency: 20 s)`,
+      `length of a measurement, after ${warmupSeconds} s of warm-up (latency-100: 20 s; durable-latency: 4 s, and four times as long)`,
       positive,
       4,
     )
     .option("--rounds <n>", "measurements of each scenario and broker; medians are printed", positiveInteger, 3)
     .addOption(new Option("--protocol <version>", "MQTT version").choices(["3.1.1", "5"]).default("3.1.1"))
+    .option("--folder <path>", "where brokers keep their files, on the disk to be measured (default: temporary files)")
     .option("--json <file>", "write every raw result, the machine and the versions")
     .option("--markdown", "print the tables as Markdown")
     .option("--verbose", "also print the CPU use of broker and generator")
@@ -104,21 +104,30 @@ function pattern(text: string): RegExp {
 }
 
 /** Better now than after an hour. */
-function assertWritable(file: string): void {
+function assertUsable({ json, folder }: Options): void {
+  attempt("--json", () => json !== undefined && writeFileSync(json, "", { flag: "a" }))
+  attempt("--folder", () => folder !== undefined && accessSync(folder, constants.W_OK))
+}
+
+function attempt(option: string, act: () => void): void {
   try {
-    writeFileSync(file, "", { flag: "a" })
+    act()
   } catch (error) {
-    throw new UsageError(`--json: ${(error as Error).message}`)
+    throw new UsageError(`${option}: ${(error as Error).message}`)
   }
 }
 
-type Cpus = { broker: number | undefined; generator: number | undefined }
+/** What there is to know about the disk, where it is measured. */
+function describeDisk({ directory }: Site, chosen: readonly Scenario[]): string[] {
+  if (!chosen.some(isKept)) return []
+  const kind = isInMemory(directory)
+    ? "memory, not a disk"
+    : `a sync takes ${syncMilliseconds(directory).toFixed(2)} ms`
+  return [`files in ${dirname(directory)}: ${kind}`]
+}
 
-/** Where measurements happen; `signal` ends their processes when this one is told to end. */
-type Site = { cpus: Cpus; directory: string; signal: AbortSignal }
-
-function prepareSite(pin: boolean): Site {
-  const directory = mkdtempSync(join(tmpdir(), "manju-bench-"))
+function prepareSite({ pin, folder }: Options): Site {
+  const directory = mkdtempSync(join(folder ?? temporaryFolder(), "manju-bench-"))
   process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
   const controller = new AbortController()
   for (const name of ["SIGINT", "SIGTERM"] as const)
@@ -135,57 +144,10 @@ function chooseCpus(pin: boolean): Cpus {
   return { broker: undefined, generator: undefined }
 }
 
-async function generate(assignment: Assignment, { cpus, signal }: Site): Promise<Result> {
-  const command = [
-    ...pinned(cpus.generator),
-    process.execPath,
-    join(import.meta.dir, "load.ts"),
-    JSON.stringify(assignment),
-  ]
-  const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe", signal })
-  const timer = setTimeout(() => child.kill("SIGKILL"), (assignment.seconds + graceSeconds) * 1000)
-  const [text, complaint] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
-  clearTimeout(timer)
-  if (text !== "") return JSON.parse(text) as Result
-  const cause = child.signalCode ?? `code ${child.exitCode}`
-  return { kind: "failed", reason: `the generator ended without a result (${cause}) ${complaint.trim().slice(-300)}` }
-}
-
-async function measure(
-  scenario: Scenario,
-  launch: Launch,
-  round: number,
-  options: Options,
-  site: Site,
-): Promise<Outcome> {
-  const identity = { scenario, broker: launch.label, round }
-  let broker: RunningBroker
-  try {
-    broker = await RunningBroker.start(launch, site.directory, site.cpus.broker, site.signal)
-  } catch (error) {
-    return { ...identity, result: { kind: "failed", reason: (error as Error).message } }
-  }
-  const protocolLevel: ProtocolLevel = options.protocol === "5" ? 5 : 4
-  const { port, pid, startMilliseconds } = broker
-  const warmup = scenario.kind === "latency" ? scenario.warmupSeconds : warmupSeconds
-  const assignment = {
-    scenario,
-    host,
-    port,
-    protocolLevel,
-    warmupSeconds: warmup,
-    seconds: options.seconds,
-    brokerPid: pid,
-  }
-  const result = await generate(assignment, site)
-  await broker.stop()
-  return { ...identity, startMilliseconds, result }
-}
-
 async function main(): Promise<void> {
   const options = readOptions()
   if (options.list) {
-    for (const { name, title } of scenarios) console.log(`${name.padEnd(16)} ${title}`)
+    for (const { name, title } of scenarios) console.log(`${name.padEnd(18)} ${title}`)
     return
   }
   const chosen = select(options.only)
@@ -193,8 +155,8 @@ async function main(): Promise<void> {
   if (options.against !== undefined) launches.push(launchOf(options.against))
   if (launches[0]!.label === launches[1]?.label) launches[1].label += " (2)"
   const labels = launches.map(({ label }) => label)
-  if (options.json !== undefined) assertWritable(options.json)
-  const site = prepareSite(options.pin)
+  assertUsable(options)
+  const site = prepareSite(options)
 
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown",
@@ -211,6 +173,7 @@ async function main(): Promise<void> {
     site.cpus.broker === undefined
       ? "not pinned"
       : `broker on CPU ${site.cpus.broker}, generator on ${site.cpus.generator}`,
+    ...describeDisk(site, chosen),
   ].join("; ")
   console.error(pc.dim(title))
 
@@ -218,6 +181,7 @@ async function main(): Promise<void> {
   for (const scenario of chosen) {
     for (let round = 1; round <= options.rounds; round++) {
       for (const launch of round % 2 === 1 ? launches : launches.toReversed()) {
+        if (launch.forgets && isKept(scenario)) continue
         const outcome = await measure(scenario, launch, round, options, site)
         outcomes.push(outcome)
         console.error(pc.dim(brief(outcome)))

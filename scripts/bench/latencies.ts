@@ -4,6 +4,9 @@
  */
 const bucketsPerDoubling = 64
 
+/** In milliseconds. */
+export type LatencySummary = { p50: number; p99: number; p999: number; samples: number }
+
 export class Latencies {
   samples = 0
   readonly #counts = new Uint32Array(bucketsPerDoubling * 32)
@@ -26,5 +29,10 @@ export class Latencies {
     if (remaining === 0) return 0
     const bucket = this.#counts.findIndex((count) => (remaining -= count) <= 0)
     return 2 ** (bucket / bucketsPerDoubling) / 1000
+  }
+
+  get summary(): LatencySummary {
+    const { samples } = this
+    return { p50: this.percentile(50), p99: this.percentile(99), p999: this.percentile(99.9), samples }
   }
 }

@@ -3,7 +3,15 @@
  * third row has the first divided by the second, so that both directions read alike: 5.0x the messages, 0.2x the CPU.
  */
 import pc from "picocolors"
-import type { FailedResult, IdleResult, Result, Scenario, TrafficResult } from "./scenarios.ts"
+import type {
+  BacklogResult,
+  DurableResult,
+  IdleResult,
+  Judgement,
+  Result,
+  Scenario,
+  TrafficResult,
+} from "./scenarios.ts"
 
 export type Outcome = { scenario: Scenario; broker: string; round: number; startMilliseconds?: number; result: Result }
 
@@ -23,20 +31,21 @@ const mebibytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
 const trouble = (value: number) => (value > 0 ? pc.red(grouped(value)) : "0")
 const percent = (value: number) => value.toFixed(1)
 const significant = (value: number) => (value >= 100 ? grouped(value) : value.toPrecision(3))
+/** For what a scenario of the kind need not have. */
+const ifAny = (format: (value: number) => string) => (value: number) => (Number.isNaN(value) ? "" : format(value))
 
+type Resident = { residentBytes: number; peakResidentBytes: number }
+
+// biome-ignore format: a table reads best with a row a line
 const memory = [
-  {
-    title: "RSS MiB",
-    value: (result: TrafficResult | IdleResult) => result.residentBytes,
-    format: mebibytes,
-    better: "less",
-  },
-  {
-    title: "peak MiB",
-    value: (result: TrafficResult | IdleResult) => result.peakResidentBytes,
-    format: mebibytes,
-    better: "less",
-  },
+  { title: "RSS MiB", value: (result: Resident) => result.residentBytes, format: mebibytes, better: "less" },
+  { title: "peak MiB", value: (result: Resident) => result.peakResidentBytes, format: mebibytes, better: "less" },
+] as const
+
+// biome-ignore format: a table reads best with a row a line
+const judgement = [
+  { title: "lost", value: (result: Judgement) => result.lost, format: trouble, worst: true },
+  { title: "bad", value: (result: Judgement) => result.disordered + result.corrupted, format: trouble, worst: true },
 ] as const
 
 // biome-ignore format: a table reads best with a row a line
@@ -46,12 +55,37 @@ const trafficColumns: Column<TrafficResult>[] = [
   { title: "p50 ms", value: (result) => result.latencyMilliseconds.p50, format: significant, better: "less" },
   { title: "p99 ms", value: (result) => result.latencyMilliseconds.p99, format: significant, better: "less" },
   { title: "p99.9 ms", value: (result) => result.latencyMilliseconds.p999, format: significant, better: "less" },
-  { title: "lost", value: (result) => result.lost, format: trouble, worst: true },
-  { title: "bad", value: (result) => result.disordered + result.corrupted, format: trouble, worst: true },
+  ...judgement,
   ...memory,
   { title: "CPU %", value: (result) => result.brokerCpuPercent, format: percent, verbose: true },
   { title: "late p99 ms", value: (result) => result.generatorLatenessMilliseconds, format: significant, verbose: true },
   { title: "generator %", value: (result) => result.generatorCpuPercent, format: percent, verbose: true },
+]
+
+// biome-ignore format: a table reads best with a row a line
+const durableColumns: Column<DurableResult>[] = [
+  { title: "acked/s", value: (result) => result.messagesPerSecond, format: grouped, better: "more" },
+  { title: "CPU µs/msg", value: (result) => result.brokerCpuMicrosecondsPerMessage, format: significant, better: "less" },
+  { title: "ack p50 ms", value: (result) => result.latencyMilliseconds.p50, format: significant, better: "less" },
+  { title: "ack p99 ms", value: (result) => result.latencyMilliseconds.p99, format: significant, better: "less" },
+  { title: "fetched/s", value: (result) => result.fetchedPerSecond ?? Number.NaN, format: ifAny(grouped), better: "more" },
+  ...judgement,
+  ...memory,
+  { title: "CPU %", value: (result) => result.brokerCpuPercent, format: percent, verbose: true },
+  { title: "late p99 ms", value: (result) => result.generatorLatenessMilliseconds ?? Number.NaN, format: ifAny(significant), verbose: true },
+  { title: "generator %", value: (result) => result.generatorCpuPercent, format: percent, verbose: true },
+]
+
+// biome-ignore format: a table reads best with a row a line
+const backlogColumns: Column<BacklogResult>[] = [
+  { title: "filled/s", value: (result) => result.filledPerSecond, format: grouped, better: "more" },
+  { title: "grown MiB", value: (result) => result.grownBytes, format: mebibytes, better: "less" },
+  { title: "at most MiB", value: (result) => result.peakGrownBytes, format: mebibytes, better: "less" },
+  { title: "files MiB", value: (result) => result.storedBytes, format: mebibytes, better: "less" },
+  { title: "start ms", value: (result) => result.startMilliseconds, format: grouped, better: "less" },
+  { title: "fetched/s", value: (result) => result.fetchedPerSecond, format: grouped, better: "more" },
+  ...judgement,
+  ...memory,
 ]
 
 // biome-ignore format: a table reads best with a row a line
@@ -133,9 +167,11 @@ export function report(
   brokers: readonly string[],
   options: { markdown: boolean; verbose: boolean },
 ): string {
-  const shown = trafficColumns.filter((column) => options.verbose || !column.verbose)
+  const shown = <T>(columns: readonly Column<T>[]) => columns.filter((column) => options.verbose || !column.verbose)
   const tables = [
-    tabulate<TrafficResult>("traffic", shown, outcomes, brokers),
+    tabulate<TrafficResult>("traffic", shown(trafficColumns), outcomes, brokers),
+    tabulate<DurableResult>("durable", shown(durableColumns), outcomes, brokers),
+    tabulate<BacklogResult>("backlog", backlogColumns, outcomes, brokers),
     tabulate<IdleResult>("idle", idleColumns, outcomes, brokers),
   ]
   const parts = tables.filter(({ rows }) => rows.length > 0).map(options.markdown ? markdown : terminal)
@@ -149,19 +185,30 @@ export function report(
 /** One line about one measurement, while the run goes on. */
 export function brief(outcome: Outcome): string {
   const { scenario, broker, result } = outcome
-  return `${scenario.name.padEnd(16)} ${broker.padEnd(10)} ${briefResult(result)}`
+  return `${scenario.name.padEnd(18)} ${broker.padEnd(10)} ${briefResult(result)}`
 }
 
-function briefResult(result: TrafficResult | IdleResult | FailedResult): string {
+function briefResult(result: Result): string {
   switch (result.kind) {
     case "failed":
       return pc.red(`failed: ${result.reason}`)
     case "idle":
       return `${significant(result.bytesPerConnection / 1024)} KiB/connection, ${percent(result.brokerCpuPercent)} % CPU`
-    case "traffic": {
-      const trouble = result.lost + result.disordered + result.corrupted
-      const clean = `${grouped(result.messagesPerSecond).padStart(10)}/s, CPU: broker ${percent(result.brokerCpuPercent)} %, generator ${percent(result.generatorCpuPercent)} %`
-      return trouble === 0 ? clean : `${clean}, ${pc.red(`${trouble} lost or bad`)}`
+    case "backlog": {
+      const { filledPerSecond, startMilliseconds, fetchedPerSecond } = result
+      const phases = `filled ${grouped(filledPerSecond)}/s, started in ${grouped(startMilliseconds)} ms, fetched ${grouped(fetchedPerSecond)}/s`
+      return phases + briefTrouble(result)
+    }
+    case "traffic":
+    case "durable": {
+      const { messagesPerSecond, brokerCpuPercent, generatorCpuPercent } = result
+      const cpu = `CPU: broker ${percent(brokerCpuPercent)} %, generator ${percent(generatorCpuPercent)} %`
+      return `${grouped(messagesPerSecond).padStart(10)}/s, ${cpu}${briefTrouble(result)}`
     }
   }
+}
+
+function briefTrouble({ lost, disordered, corrupted }: Judgement): string {
+  const sum = lost + disordered + corrupted
+  return sum === 0 ? "" : `, ${pc.red(`${sum} lost or bad`)}`
 }

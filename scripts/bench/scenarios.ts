@@ -3,9 +3,10 @@
  *
  * Traffic is described as groups. A group is one topic with its publishers and subscribers: ten pairs are ten
  * groups of 1 and 1, a fan-out is one group of 1 and 100, a fan-in one of 50 and 1. A new scenario of a known
- * kind is a new row here; a new kind is a member of `Scenario`, a runner in `load.ts` and its columns in
- * `report.ts`.
+ * kind is a new row here; a new kind is a member of `Scenario`, a runner in `load.ts` or `durable.ts` and its
+ * columns in `report.ts`.
  */
+import type { LatencySummary } from "./latencies.ts"
 
 export type Qos = 0 | 1 | 2
 export type ProtocolLevel = 4 | 5
@@ -18,6 +19,8 @@ export type Traffic = {
   payloadBytes: number
   /** Subscribers use a filter with `+` and `#` that matches their group's topic only. */
   wildcard?: true
+  /** How many messages of one publisher are on their way at once, instead of what `windowMessages` finds right. */
+  inflight?: number
 }
 
 /** As fast as the broker goes: a closed loop, every publisher with a bounded window of undelivered messages. */
@@ -44,7 +47,43 @@ export type IdleScenario = {
   keepAliveSeconds: number
 }
 
-export type Scenario = ThroughputScenario | LatencyScenario | IdleScenario
+/**
+ * As fast as the broker goes, to sessions that outlive their connections, on a broker that keeps them in a file. With
+ * `areAway` the subscribers disconnect before the first message, and come for theirs after the last one.
+ */
+export type DurableScenario = { kind: "durable"; name: string; title: string; areAway?: true } & Traffic
+
+/**
+ * The time of one acknowledgement of a message for a session that is away, at a rate that leaves the broker idle. Its
+ * warm-up is a closed loop: at that rate it would take an hour until nothing is compiled any more.
+ */
+export type CommitScenario = {
+  kind: "commit"
+  name: string
+  title: string
+  messagesPerSecond: number
+  warmupSeconds: number
+} & Traffic
+
+/** A long queue for one client that is away: it is filled, the broker ends by `signal` and comes back, it is drained. */
+export type BacklogScenario = {
+  kind: "backlog"
+  name: string
+  title: string
+  messages: number
+  signal: "SIGTERM" | "SIGKILL"
+} & Traffic
+
+export type Scenario =
+  | ThroughputScenario
+  | LatencyScenario
+  | IdleScenario
+  | DurableScenario
+  | CommitScenario
+  | BacklogScenario
+
+/** Whether the broker has to keep sessions in a file. */
+export const isKept = ({ kind }: Scenario) => kind === "durable" || kind === "commit" || kind === "backlog"
 
 /** What `index.ts` hands to the generator process. */
 export type Assignment = {
@@ -56,28 +95,76 @@ export type Assignment = {
   seconds: number
   /** The broker's process; its CPU time and memory are sampled at the edges of the measured span. */
   brokerPid: number
+  /** The broker has been started again on the files of the run before: what waits there is to be fetched. */
+  isRestarted: boolean
 }
 
-export type TrafficResult = {
-  kind: "traffic"
+/** What the measured span took. */
+export type Span = {
   seconds: number
-  delivered: number
+  messages: number
   messagesPerSecond: number
   brokerCpuPercent: number
   brokerCpuMicrosecondsPerMessage: number
   generatorCpuPercent: number
-  /** The 99th percentile of how late a scheduled message left the generator: its own part of the latency. */
-  generatorLatenessMilliseconds: number
-  latencyMilliseconds: { p50: number; p99: number; p999: number; samples: number }
-  /** Over the whole run, warm-up and drain included: sent to a subscriber and never received. */
+  residentBytes: number
+  peakResidentBytes: number
+}
+
+/** Over the whole run, warm-up and drain included. */
+export type Judgement = {
+  /** Sent to a subscriber and never received. */
   lost: number
   /** Received out of sequence: duplicated or reordered. */
   disordered: number
   /** Received with a wrong header, size or payload, or acknowledged with an error or out of order. */
   corrupted: number
+}
+
+export type TrafficResult = {
+  kind: "traffic"
+  /** The 99th percentile of how late a scheduled message left the generator: its own part of the latency. */
+  generatorLatenessMilliseconds: number
+  /** From PUBLISH to delivery. */
+  latencyMilliseconds: LatencySummary
+} & Span &
+  Judgement
+
+/** Its messages are those that have been acknowledged to their publisher. */
+export type DurableResult = {
+  kind: "durable"
+  generatorLatenessMilliseconds?: number
+  /** From PUBLISH to PUBACK or PUBCOMP. */
+  latencyMilliseconds: LatencySummary
+  /** Messages per second that subscribers got who had been away. */
+  fetchedPerSecond?: number
+} & Span &
+  Judgement
+
+export type FilledResult = {
+  kind: "filled"
+  /** Acknowledged messages per second. */
+  filledPerSecond: number
+  /** By how much the broker's resident memory grew while the queue was filled. */
+  grownBytes: number
+  peakGrownBytes: number
+}
+
+export type DrainedResult = {
+  kind: "drained"
+  fetchedPerSecond: number
   residentBytes: number
   peakResidentBytes: number
-}
+} & Judgement
+
+export type BacklogResult = {
+  kind: "backlog"
+  /** What the broker's files take when it has ended. */
+  storedBytes: number
+  /** From the second start of the broker to the first connection that it accepts. */
+  startMilliseconds: number
+} & Omit<FilledResult, "kind"> &
+  Omit<DrainedResult, "kind">
 
 export type IdleResult = {
   kind: "idle"
@@ -92,7 +179,11 @@ export type IdleResult = {
 
 export type FailedResult = { kind: "failed"; reason: string }
 
-export type Result = TrafficResult | IdleResult | FailedResult
+/** What the generator process prints. */
+export type GeneratorResult = TrafficResult | DurableResult | FilledResult | DrainedResult | IdleResult | FailedResult
+
+/** What a measurement comes to. */
+export type Result = TrafficResult | DurableResult | BacklogResult | IdleResult | FailedResult
 
 const pairs = (groups: number) => ({ groups, publishersPerGroup: 1, subscribersPerGroup: 1 })
 const fanOut = (subscribersPerGroup: number) => ({ groups: 1, publishersPerGroup: 1, subscribersPerGroup })
@@ -115,6 +206,11 @@ export const scenarios: readonly Scenario[] = [
   { kind: "throughput", name: "qos1-10-16k", title: "10 pairs, QoS 1, 16 KiB", ...pairs(10), qos: 1, ...large },
   { kind: "throughput", name: "qos2-10", title: "10 pairs, QoS 2, 64 B", ...pairs(10), qos: 2, ...small },
   { kind: "latency", name: "latency-100", title: "5,000/s over 100 pairs, QoS 0, 64 B", ...pairs(100), qos: 0, ...small, messagesPerSecond: 5000, warmupSeconds: 20 },
+  { kind: "durable", name: "durable-10", title: "10 durable pairs, QoS 1, 64 B", ...pairs(10), qos: 1, ...small, inflight: 64 },
+  { kind: "durable", name: "durable-offline-10", title: "10 durable pairs, subscribers offline, QoS 1, 64 B", ...pairs(10), qos: 1, ...small, inflight: 64, areAway: true },
+  { kind: "commit", name: "durable-latency", title: "50/s to an offline session, QoS 1, 64 B", ...pairs(1), qos: 1, ...small, messagesPerSecond: 50, inflight: 64, warmupSeconds: 4 },
+  { kind: "backlog", name: "backlog-1m", title: "1,000,000 x 100 B for an offline client, restart", ...pairs(1), qos: 1, payloadBytes: 100, inflight: 1000, messages: 1_000_000, signal: "SIGTERM" },
+  { kind: "backlog", name: "backlog-100k-kill", title: "100,000 x 100 B for an offline client, kill -9", ...pairs(1), qos: 1, payloadBytes: 100, inflight: 1000, messages: 100_000, signal: "SIGKILL" },
   { kind: "idle", name: "idle-5000", title: "5,000 idle connections", connections: 5000, keepAliveSeconds: 60 },
 ]
 
@@ -126,7 +222,8 @@ export const refillsPerWindow = 4
  * not the round trip sets the pace, small enough that no broker has a reason to drop QoS 0 or to swell.
  */
 export function windowMessages(traffic: Traffic): number {
-  const { groups, publishersPerGroup, subscribersPerGroup, qos, payloadBytes } = traffic
+  const { groups, publishersPerGroup, subscribersPerGroup, qos, payloadBytes, inflight } = traffic
+  if (inflight !== undefined) return inflight
   const window = Math.min(
     qos === 0 ? 4000 : 256,
     (256 * 1024) / payloadBytes,

@@ -53,10 +53,20 @@ function packet(firstByte: number, ...parts: Buffer[]): Buffer {
 
 const noProperties = (level: ProtocolLevel) => Buffer.alloc(level === 5 ? 1 : 0)
 
-export function encodeConnect(clientId: string, keepAliveSeconds: number, level: ProtocolLevel): Buffer {
-  const cleanSession = 0x02
+/** In MQTT 5 a session that outlives its connection has to say so: Session Expiry Interval, never. */
+const neverExpires = Buffer.from([5, 0x11, 0xff, 0xff, 0xff, 0xff])
+
+/** `isLasting`: the session survives its connections, and is gone on with where there is one. */
+export function encodeConnect(
+  clientId: string,
+  keepAliveSeconds: number,
+  isLasting: boolean,
+  level: ProtocolLevel,
+): Buffer {
+  const cleanSession = isLasting ? 0 : 0x02
   const header = Buffer.from([level, cleanSession, keepAliveSeconds >> 8, keepAliveSeconds & 0xff])
-  return packet(PacketType.connect << 4, text("MQTT"), header, noProperties(level), text(clientId))
+  const properties = isLasting && level === 5 ? neverExpires : noProperties(level)
+  return packet(PacketType.connect << 4, text("MQTT"), header, properties, text(clientId))
 }
 
 export function encodeSubscribe(topicFilter: string, qos: Qos, level: ProtocolLevel): Buffer {
@@ -103,7 +113,7 @@ export class MessageRing {
       const payload = Buffer.alloc(payloadBytes)
       payload.writeUInt16BE(slot, 0)
       payload.writeUInt16BE(publisher, 2)
-      payload[4] = slot % this.#stampEverySlots === 0 ? 1 : 0
+      payload[4] = this.isStamped(slot) ? 1 : 0
       for (let i = payloadHeaderBytes; i < payloadBytes; i++) payload[i] = slot * 7 + publisher * 13 + i
       return packet((PacketType.publish << 4) | (qos << 1), text(topic), packetId, noProperties(level), payload)
     }
@@ -121,6 +131,16 @@ export class MessageRing {
     const every = this.#stampEverySlots
     for (let slot = Math.ceil(from / every) * every; slot < to; slot += every)
       this.#view.setFloat64(slot * this.packetBytes + this.#payloadAt + 8, milliseconds)
+  }
+
+  /** Whether a slot carries a time stamp. */
+  isStamped(slot: number): boolean {
+    return slot % this.#stampEverySlots === 0
+  }
+
+  /** When a stamped slot was last sent, milliseconds. */
+  stampOf(slot: number): number {
+    return this.#view.getFloat64(slot * this.packetBytes + this.#payloadAt + 8)
   }
 
   /** Whether a received payload, past its header, is the one that this slot was sent with. */

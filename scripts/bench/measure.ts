@@ -1,0 +1,115 @@
+/**
+ * One measurement: a broker is started in a folder of its own, put under load by a generator process (`load.ts`), and
+ * ended. A backlog takes two: the second broker goes on with the files of the first.
+ */
+import { mkdtempSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import type { Launch, Place } from "./broker.ts"
+import { host, pinned, RunningBroker } from "./broker.ts"
+import { bytesIn } from "./disk.ts"
+import type { Outcome } from "./report.ts"
+import type {
+  Assignment,
+  BacklogResult,
+  BacklogScenario,
+  DrainedResult,
+  DurableResult,
+  FailedResult,
+  FilledResult,
+  GeneratorResult,
+  IdleResult,
+  Scenario,
+  TrafficResult,
+} from "./scenarios.ts"
+import { isKept } from "./scenarios.ts"
+
+export const warmupSeconds = 1
+/** At low load samples are few, and the 99th percentile wants many. */
+const spansOfCommits = 4
+/** Beyond what the load's own watchdogs take. */
+const graceSeconds = 60
+/** A backlog is given as long as it takes at this rate. */
+const leastMessagesPerSecond = 2000
+
+export type Cpus = { broker: number | undefined; generator: number | undefined }
+
+/** Where measurements happen; `signal` ends their processes when this one is told to end. */
+export type Site = { cpus: Cpus; directory: string; signal: AbortSignal }
+
+export type MeasureOptions = { seconds: number; protocol: "3.1.1" | "5" }
+
+export async function measure(
+  scenario: Scenario,
+  launch: Launch,
+  round: number,
+  options: MeasureOptions,
+  site: Site,
+): Promise<Outcome> {
+  const identity = { scenario, broker: launch.label, round }
+  const directory = mkdtempSync(join(site.directory, "broker-"))
+  const place = { directory, isKept: isKept(scenario) }
+  const under = { scenario, launch, place, options, site }
+  try {
+    return { ...identity, ...(await (scenario.kind === "backlog" ? measureBacklog(scenario, under) : load(under))) }
+  } catch (error) {
+    return { ...identity, result: { kind: "failed", reason: (error as Error).message } }
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+async function measureBacklog({ signal }: BacklogScenario, under: Conditions): Promise<Measured<BacklogResult>> {
+  const { result: filled } = await load<FilledResult>(under, { signal })
+  if (filled.kind === "failed") return { result: filled }
+  const storedBytes = bytesIn(under.place.directory)
+  const { startMilliseconds, result: drained } = await load<DrainedResult>(under, { isRestarted: true })
+  if (drained.kind === "failed") return { result: drained }
+  return { startMilliseconds, result: { ...filled, ...drained, kind: "backlog", storedBytes, startMilliseconds } }
+}
+
+type Conditions = { scenario: Scenario; launch: Launch; place: Place; options: MeasureOptions; site: Site }
+type Measured<T> = { startMilliseconds?: number; result: T | FailedResult }
+
+/** Starts the broker, puts it under load, and ends it by `signal`. */
+async function load<T extends GeneratorResult = TrafficResult | DurableResult | IdleResult>(
+  { scenario, launch, place, options, site }: Conditions,
+  { isRestarted = false, signal = "SIGTERM" }: { isRestarted?: boolean; signal?: "SIGTERM" | "SIGKILL" } = {},
+): Promise<Required<Measured<T>>> {
+  const broker = await RunningBroker.start(launch, place, site.cpus.broker, site.signal)
+  const { port, pid, startMilliseconds } = broker
+  const assignment = {
+    scenario,
+    host,
+    port,
+    protocolLevel: options.protocol === "5" ? 5 : 4,
+    warmupSeconds: "warmupSeconds" in scenario ? scenario.warmupSeconds : warmupSeconds,
+    seconds: options.seconds * (scenario.kind === "commit" ? spansOfCommits : 1),
+    brokerPid: pid,
+    isRestarted,
+  } as const
+  try {
+    return { startMilliseconds, result: await generate<T>(assignment, site) }
+  } finally {
+    await broker.stop(signal)
+  }
+}
+
+async function generate<T>(assignment: Assignment, { cpus, signal }: Site): Promise<T | FailedResult> {
+  const command = [
+    ...pinned(cpus.generator),
+    process.execPath,
+    join(import.meta.dir, "load.ts"),
+    JSON.stringify(assignment),
+  ]
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe", signal })
+  const timer = setTimeout(() => child.kill("SIGKILL"), patienceSeconds(assignment) * 1000)
+  const [text, complaint] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+  clearTimeout(timer)
+  if (text !== "") return JSON.parse(text) as T | FailedResult
+  const cause = child.signalCode ?? `code ${child.exitCode}`
+  return { kind: "failed", reason: `the generator ended without a result (${cause}) ${complaint.trim().slice(-300)}` }
+}
+
+function patienceSeconds({ scenario, seconds }: Assignment): number {
+  return graceSeconds + (scenario.kind === "backlog" ? scenario.messages / leastMessagesPerSecond : seconds)
+}
