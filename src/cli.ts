@@ -3,8 +3,11 @@
 import { Command, CommanderError } from "commander"
 import pc from "picocolors"
 import { version } from "../package.json" with { type: "json" }
+import { FileError } from "./auth/text-file.ts"
 import { ManjuError } from "./broker/errors.ts"
 import { check, copy } from "./cli/data.ts"
+import { CommandFailure } from "./cli/failure.ts"
+import { describePasswd } from "./cli/passwd.ts"
 import { start } from "./cli/start.ts"
 import { generalFlags, limitFlags, listenerFlags, type StartFlags } from "./config.ts"
 
@@ -55,6 +58,7 @@ function program(done: (code: number) => void): Command {
     .requiredOption("--data <file>", "the database")
     .requiredOption("--to <file>", "where to put the copy; must not be there yet")
     .action((flags: { data: string; to: string }) => copy(flags))
+  describePasswd(command)
   command.addHelpText("after", examples)
   return command
 }
@@ -74,9 +78,10 @@ async function run(argv: readonly string[]): Promise<number> {
     return code
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
-    if (!(error instanceof ManjuError)) throw error
-    console.error(pc.red(`manju: ${error.message}`))
-    return error.code === "INVALID_OPTION" ? USAGE : FAILURE
+    const isForeseen = [ManjuError, CommandFailure, FileError].some((kind) => error instanceof kind)
+    if (!isForeseen) throw error
+    console.error(pc.red(`manju: ${(error as Error).message}`))
+    return error instanceof ManjuError && error.code === "INVALID_OPTION" ? USAGE : FAILURE
   }
 }
 

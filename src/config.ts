@@ -14,9 +14,17 @@ export type LogLevel = (typeof logLevels)[number]
 /** What commander gives for `start`. */
 export interface StartFlags extends Partial<Record<LimitName, number>> {
   host: string
-  tcp: number
-  http?: number
+  tcp?: number | false
+  ws?: number | false
+  http?: number | false
+  unix?: string
   allowAnonymous?: true
+  passwords?: string
+  acl?: string
+  tlsCert?: string
+  tlsKey?: string
+  tlsCa?: string
+  origins?: string[]
   logLevel: LogLevel
   data?: string
   durability: "power" | "process"
@@ -53,17 +61,31 @@ function protocolLevels(text: string): ProtocolLevel[] {
   })
 }
 
+function port(flags: string, help: string): Option {
+  return new Option(flags, help).argParser(wholeNumber(0, 65_535))
+}
+
 /** The flags of `start` that say where to listen and what to say. */
 export function generalFlags(): Option[] {
   return [
     new Option("--host <address>", "address to listen on").default("127.0.0.1"),
-    new Option("--tcp <port>", "port for MQTT over TCP; 0 takes a free one")
-      .default(1883)
-      .argParser(wholeNumber(0, 65_535)),
-    new Option("--http <port>", "port for health checks over HTTP, /healthz and /readyz; 0 takes a free one").argParser(
-      wholeNumber(0, 65_535),
-    ),
-    new Option("--allow-anonymous", "let everybody in, on any address; without it only on loopback"),
+    port("--tcp <port>", "port for MQTT over TCP (default: 1883, with TLS 8883); 0 takes a free one"),
+    port("--ws <port>", "port for MQTT over WebSocket (default: 1882, with TLS 8884)"),
+    port("--http <port>", "port for health checks, /healthz and /readyz (default: 8080)"),
+    new Option("--no-tcp", "nothing over TCP"),
+    new Option("--no-ws", "nothing over WebSocket"),
+    new Option("--no-http", "nothing over HTTP"),
+    new Option("--unix <path>", "also MQTT over a Unix domain socket"),
+    new Option(
+      "--origins <list>",
+      "origins of web pages that may connect (default: those from the same address)",
+    ).argParser((text) => text.split(",").map((origin) => origin.trim())),
+    new Option("--tls-cert <file>", "speak TLS: the certificate, PEM"),
+    new Option("--tls-key <file>", "its private key"),
+    new Option("--tls-ca <file>", "clients have to show a certificate signed by it"),
+    new Option("--passwords <file>", "users and their passwords, of manju passwd or mosquitto_passwd"),
+    new Option("--acl <file>", "who may do what with which topics, in Mosquitto's syntax"),
+    new Option("--allow-anonymous", "let in who names no user, on any address; without it only on loopback"),
     new Option("--data <file>", "database for sessions and retained messages; made if it is not there"),
     new Option("--durability <kind>", "what a commit survives: power cuts, or only the end of the process")
       .choices(["power", "process"])
@@ -124,11 +146,15 @@ export function listenerLimits(flags: StartFlags): Partial<ListenerLimits> {
   return limits
 }
 
-/** Throws `INVALID_OPTION` for an address that others can reach while nobody has said who may. */
-export function assertGuarded({ host, allowAnonymous }: StartFlags): void {
-  if (allowAnonymous || host === "localhost" || host === "::1" || host.startsWith("127.")) return
+/** Throws `INVALID_OPTION` for an address that others can reach while nobody has said who may, and for half of a key. */
+export function assertGuarded({ host, allowAnonymous, passwords, tlsCert, tlsKey, tlsCa }: StartFlags): void {
+  if ((tlsCert === undefined) !== (tlsKey === undefined) || (tlsCa !== undefined && tlsCert === undefined)) {
+    throw new ManjuError("INVALID_OPTION", "TLS takes both --tls-cert and --tls-key")
+  }
+  if (allowAnonymous || passwords !== undefined || tlsCa !== undefined) return
+  if (host === "localhost" || host === "::1" || host.startsWith("127.")) return
   throw new ManjuError(
     "INVALID_OPTION",
-    `--host ${host} can be reached by others, and nothing says who may connect; --allow-anonymous lets everybody in`,
+    `--host ${host} can be reached by others, and nothing says who may connect: give --passwords, --tls-ca, or let everybody in with --allow-anonymous`,
   )
 }

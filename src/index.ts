@@ -1,6 +1,11 @@
 /** manju: an MQTT broker to embed. Everything public is exported here. */
-export { allowAll } from "./auth/allow.ts"
+export { type AclEntry, acl } from "./auth/acl.ts"
+export { allowAll, allowAnonymous } from "./auth/allow.ts"
+export { all, any } from "./auth/compose.ts"
 export { denyAll } from "./auth/deny.ts"
+export { type HttpAuthOptions, http } from "./auth/http.ts"
+export { type JwtOptions, jwt } from "./auth/jwt.ts"
+export { type PasswordsOptions, passwords } from "./auth/passwords.ts"
 export {
   Broker,
   type BrokerOptions,

@@ -31,7 +31,7 @@ const running: ReturnType<typeof spawn>[] = []
 
 /** Starts a broker, and waits for its two lines. */
 async function start(...args: string[]) {
-  const child = spawn(["--tcp", "0", ...args])
+  const child = spawn(["--tcp", "0", "--no-ws", "--no-http", ...args])
   running.push(child)
   const logged = child.stderr.text()
   let out = ""
@@ -102,11 +102,11 @@ describe("a mistake is one line, without a stack, and exit code 2", () => {
     ],
     [
       "--host 0.0.0.0",
-      "--host 0.0.0.0 can be reached by others, and nothing says who may connect; --allow-anonymous lets everybody in",
+      "--host 0.0.0.0 can be reached by others, and nothing says who may connect: give --passwords, --tls-ca, or let everybody in with --allow-anonymous",
     ],
     [
       "--host ::",
-      "--host :: can be reached by others, and nothing says who may connect; --allow-anonymous lets everybody in",
+      "--host :: can be reached by others, and nothing says who may connect: give --passwords, --tls-ca, or let everybody in with --allow-anonymous",
     ],
   ]
   for (const [args, message] of table)
@@ -120,7 +120,7 @@ describe("what does not work out is one line, without a stack, and exit code 1",
     await using broker = new Broker()
     const { port } = await broker.listen(tcp({ port: 0, auth: allowAll() }))
     const err = `manju: cannot listen on 127.0.0.1:${port}: the port is in use\n`
-    expect(await run("--tcp", String(port))).toEqual({ code: 1, out: "", err })
+    expect(await run("--no-ws", "--no-http", "--tcp", String(port))).toEqual({ code: 1, out: "", err })
   })
 
   test("an address that is not this machine's", async () => {

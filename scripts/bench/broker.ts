@@ -42,7 +42,17 @@ export function manju(): Launch {
     version: [manifest.version, commit].filter(Boolean).join(" "),
     command(port, { directory, isKept }) {
       const data = isKept ? ["--data", join(directory, "manju.db")] : []
-      return [process.execPath, "src/cli.ts", "start", ...options, "--tcp", String(port), "--no-ws", "--no-http", ...data]
+      return [
+        process.execPath,
+        "src/cli.ts",
+        "start",
+        ...options,
+        "--tcp",
+        String(port),
+        "--no-ws",
+        "--no-http",
+        ...data,
+      ]
     },
   }
 }

@@ -9,3 +9,13 @@ import type { Auth } from "../broker/ports.ts"
 export function allowAll(): Auth {
   return { authenticate: () => true }
 }
+
+/**
+ * Lets in who names no user, and has no opinion on others: beside an auth that knows users.
+ *
+ * @example
+ * await broker.listen(tcp({ auth: any(passwords("users.txt"), allowAnonymous()) }))
+ */
+export function allowAnonymous(): Auth {
+  return { authenticate: ({ username }) => (username === undefined ? true : undefined) }
+}

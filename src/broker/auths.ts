@@ -1,9 +1,13 @@
+import { ManjuError } from "./errors.ts"
 import type { Auth, AuthContext, Clock, Logger } from "./ports.ts"
 import type { FileWatch } from "./watch.ts"
 
-/** The auths of the open listeners: each is opened once, however many listeners have it. */
+/** The auths of the open listeners: each is opened once, however many listeners have it, and closed with the broker. */
 export class Auths {
+  /** Those that are open or about to be. */
   private readonly opened = new Map<Auth, Promise<void>>()
+  private readonly ready = new Set<Auth>()
+  private isClosed = false
   private readonly files: FileWatch
   private readonly clock: Clock
   private readonly logger: Logger
@@ -16,14 +20,12 @@ export class Auths {
     this.onChanged = onChanged
   }
 
-  /** Makes an auth ready to be asked. Rejects with what makes it useless. */
+  /** Makes an auth ready to be asked. Rejects with what makes it useless; the next time it is tried again. */
   open(auth: Auth | undefined): Promise<void> {
-    if (auth?.open === undefined) return Promise.resolve()
+    if (auth === undefined) return Promise.resolve()
     let opening = this.opened.get(auth)
     if (opening === undefined) {
-      const { files, clock, logger } = this
-      const watch: AuthContext["watch"] = (path, changed) => files.watch(path, changed)
-      opening = Promise.resolve(auth.open({ logger, clock, watch, changed: () => this.onChanged(auth) }))
+      opening = this.begin(auth)
       this.opened.set(auth, opening)
       opening.catch(() => this.opened.delete(auth))
     }
@@ -31,7 +33,32 @@ export class Auths {
   }
 
   close(): void {
-    for (const auth of this.opened.keys()) auth.close?.()
+    this.isClosed = true
+    for (const auth of this.ready) this.end(auth)
+    this.ready.clear()
     this.opened.clear()
+  }
+
+  private async begin(auth: Auth): Promise<void> {
+    const { files, clock, logger, onChanged } = this
+    const watch: AuthContext["watch"] = (path, changed) => files.watch(path, () => this.guard(changed))
+    this.assertOpen()
+    await auth.open?.({ logger, clock, watch, changed: () => onChanged(auth) })
+    if (this.isClosed) this.end(auth) // that came too late
+    this.assertOpen()
+    this.ready.add(auth)
+  }
+
+  private assertOpen(): void {
+    if (this.isClosed) throw new ManjuError("CLOSED", "the broker has been closed")
+  }
+
+  private end(auth: Auth): void {
+    this.guard(() => auth.close?.())
+  }
+
+  /** What an auth does when nobody waits for its answer: its fault is said, and is nobody else's. */
+  private guard(act: () => void): void {
+    Promise.try(act).catch((error) => this.logger.error(`auth failed: ${error}`))
   }
 }

@@ -96,11 +96,17 @@ export class Broker implements AsyncDisposable {
     return this.opening
   }
 
-  /** Opens a listener and tells where it is, with the real port where 0 was asked. Throws `LISTEN_FAILED`. */
+  /**
+   * Opens a listener and tells where it is, with the real port where 0 was asked. Throws `LISTEN_FAILED`, and `AUTH_FAILED`
+   * where its auth cannot work: a file of passwords that cannot be read, say.
+   */
   async listen(listener: Listener): Promise<ListenerAddress> {
     this.assertOpen()
     await this.open()
-    const address = await listener.open(this.core)
+    const address = await listener.open(this.core).catch((error) => {
+      if (error instanceof ManjuError) throw error
+      throw new ManjuError("AUTH_FAILED", error instanceof Error ? error.message : String(error), { cause: error })
+    })
     if (this.closing !== undefined) listener.close()
     this.assertOpen()
     this.listeners.push(listener)
@@ -132,6 +138,12 @@ export class Broker implements AsyncDisposable {
     if (qos > 0) await core.changes.settled()
   }
 
+  /** Reads passwords, access rules, keys and certificates again, whether or not their files look changed. */
+  reload(): void {
+    this.assertOpen()
+    this.core.files.touch()
+  }
+
   /**
    * Closes the listeners, says goodbye to every client (0x8B), publishes the wills that are due, and resolves when
    * all connections have ended and everything is stored: after `timeoutMs` (default 5,000) at the latest.
@@ -153,6 +165,7 @@ export class Broker implements AsyncDisposable {
 
   private async shutDown(timeoutMs: number): Promise<void> {
     for (const listener of this.listeners) listener.close()
+    this.core.auths.close()
     this.sys.stop()
     const { core } = this
     await atMost(timeoutMs, core.changes.settled())

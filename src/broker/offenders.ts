@@ -39,9 +39,12 @@ export class Offenders {
   }
 }
 
+const MAPPED_IPV4 = "::ffff:"
+
 /** Of an IPv6 address the network, of which everybody has a whole one: its first four groups. */
 function networkOf(address: string): string {
-  if (!address.includes(":") || address.startsWith("::ffff:")) return address
+  if (address.startsWith(MAPPED_IPV4)) return address.slice(MAPPED_IPV4.length)
+  if (!address.includes(":")) return address
   const [head = "", tail] = address.split("::")
   const groups = head.split(":").filter(Boolean)
   const rest = tail?.split(":").filter(Boolean) ?? []

@@ -4,16 +4,20 @@
  * They are looked at every few seconds rather than left to the system's notifications, which miss what editors, secret
  * mounts and network file systems do: a rename over the file, a link that points elsewhere. Nobody watching, no looking.
  */
-import { type BigIntStats, promises } from "node:fs"
+import { type BigIntStats, promises, statSync } from "node:fs"
 import type { Clock } from "./ports.ts"
 
 const LOOK_EVERY_MS = 2000
+/** What a file looks like that is not there, or cannot be looked at. */
+const MISSING = "missing"
 
 interface Watched {
   readonly path: string
   readonly changed: () => void
-  /** What the file looked like last; undefined before the first look. */
-  seen: string | undefined
+  /** What the file looked like last. */
+  seen: string
+  /** A slow disk is not asked again before it has answered. */
+  isLooking: boolean
 }
 
 export class FileWatch {
@@ -25,11 +29,10 @@ export class FileWatch {
     this.clock = clock
   }
 
-  /** Calls `changed` after the file has changed, come or gone, until the returned function is called. */
+  /** Calls `changed` after the file has changed from what it is now, come or gone, until the returned function is called. */
   watch(path: string, changed: () => void): () => void {
-    const watched: Watched = { path, changed, seen: undefined }
+    const watched: Watched = { path, changed, seen: looksNow(path), isLooking: false }
     this.watched.add(watched)
-    void this.look(watched)
     this.stop ??= this.clock.every(LOOK_EVERY_MS, () => this.lookAtAll())
     return () => {
       this.watched.delete(watched)
@@ -41,22 +44,35 @@ export class FileWatch {
 
   /** Tells everybody that their files have changed, whether or not they have: an operator has asked for it. */
   touch(): void {
-    for (const { changed } of [...this.watched]) changed()
+    for (const watched of [...this.watched]) if (this.watched.has(watched)) watched.changed()
   }
 
   private lookAtAll(): void {
-    for (const watched of this.watched) void this.look(watched)
+    for (const watched of this.watched) if (!watched.isLooking) void this.look(watched)
   }
 
   private async look(watched: Watched): Promise<void> {
+    watched.isLooking = true
     const stats = await promises.stat(watched.path, { bigint: true }).catch(() => undefined)
-    const looks = stats === undefined ? "missing" : fingerprint(stats)
-    const isChanged = watched.seen !== undefined && watched.seen !== looks
+    watched.isLooking = false
+    const looks = fingerprint(stats)
+    if (looks === watched.seen) return
     watched.seen = looks
-    if (isChanged && this.watched.has(watched)) watched.changed()
+    if (this.watched.has(watched)) watched.changed()
   }
 }
 
-function fingerprint({ mtimeNs, ctimeNs, size, ino }: BigIntStats): string {
+/** At once, so that nothing between this look and the first reading of the file is missed. */
+function looksNow(path: string): string {
+  try {
+    return fingerprint(statSync(path, { bigint: true, throwIfNoEntry: false }))
+  } catch {
+    return MISSING
+  }
+}
+
+function fingerprint(stats: BigIntStats | undefined): string {
+  if (stats === undefined) return MISSING
+  const { mtimeNs, ctimeNs, size, ino } = stats
   return `${mtimeNs} ${ctimeNs} ${size} ${ino}`
 }

@@ -243,7 +243,7 @@ function onStep(link: Link, outcome: ExchangeStep): void | Promise<void> {
   const decision = outcome as Decision
   if (!link.isReauthenticating) return conclude(link, decision, proof)
   link.isReauthenticating = false
-  const refusal = refusalOf(decision)
+  const refusal = refusalOf(decision, link.connecting!.username)
   if (refusal !== undefined) return fail(link, refusal) // [MQTT-4.12.1-2]
   const client = link.client!
   link.admit({ ...client, username: accepted.username ?? client.username }, accepted)
@@ -257,16 +257,19 @@ function sendAuth(link: Link, reason: Reason, properties: Properties): void {
   else fail(link, { reason: Reason.PacketTooLarge })
 }
 
-function refusalOf(decision: Decision): Refusal | undefined {
+/** Why a client is not let in; a user whom nobody knows and a wrong password look the same. */
+function refusalOf(decision: Decision, username: string | undefined): Refusal | undefined {
   if (typeof decision === "object") {
     return "authenticated" in decision || decision.reason === Reason.Success ? undefined : decision
   }
-  return decision ? undefined : { reason: Reason.NotAuthorized }
+  if (decision) return undefined
+  const isUnknown = decision === undefined && username !== undefined
+  return { reason: isUnknown ? Reason.BadUserNameOrPassword : Reason.NotAuthorized }
 }
 
 /** The client is who it says, or not; what is left is whether its will may be published. */
 function conclude(link: Link, decision: Decision, proof?: Properties): void | Promise<void> {
-  const refusal = refusalOf(decision)
+  const refusal = refusalOf(decision, link.connecting!.username)
   if (refusal !== undefined) {
     link.core.offenders.failed(link.transport.remoteAddress, link.core.now())
     return refuse(link, link.level, refusal)

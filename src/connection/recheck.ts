@@ -23,8 +23,9 @@ export interface RecheckedLink {
 export async function recheck(link: RecheckedLink): Promise<void> {
   const { client, authority, permissions, session, core } = link
   permissions?.forget()
-  const mayStay = await answer(link, () => authority!.mayStay?.(client!) ?? true)
-  if (link.state !== "open" || link.client !== client) return
+  const mayStay = await answer(link, () => authority!.mayStay === undefined || authority!.mayStay(client!))
+  if (link.state !== "open") return
+  if (link.client !== client) return recheck(link) // it has authenticated again, and may be another now
   if (!mayStay) {
     link.disconnect(Reason.AdministrativeAction, "not allowed any more")
     return
@@ -33,10 +34,12 @@ export async function recheck(link: RecheckedLink): Promise<void> {
   let ended = 0
   for (const { filter } of [...session!.subscriptions.values()]) {
     const permission = await answer(link, () => permissions.ask("subscribe", filter.pattern))
-    if (link.state !== "open" || link.client !== client) return
+    if (link.state !== "open") return
+    if (link.client !== client) break
     if (!isPermitted(permission) && core.unsubscribe(session!, filter.text)) ended++
   }
   if (ended > 0) link.disconnect(Reason.NotAuthorized, "a subscription is not allowed any more")
+  else if (link.client !== client) await recheck(link)
 }
 
 /** What the authority says; one that throws has refused. */

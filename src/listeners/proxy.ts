@@ -66,16 +66,21 @@ function startsLike(bytes: Buffer, start: Buffer): boolean {
 function readVersion1(bytes: Buffer): ProxyHeader {
   const end = bytes.subarray(0, LONGEST_V1_BYTES).indexOf("\r\n")
   if (end < 0) return bytes.length < LONGEST_V1_BYTES ? "incomplete" : "invalid"
-  const [, family, source = "", , sourcePort, destinationPort, surplus] = bytes.latin1Slice(0, end).split(" ")
+  const [, family, source = "", destination = "", ...ports] = bytes.latin1Slice(0, end).split(" ")
   const length = end + 2
   if (family === "UNKNOWN") return { length, address: undefined }
-  const isKnown = (family === "TCP4" && isIP(source) === 4) || (family === "TCP6" && isIP(source) === 6)
-  const isWhole = isPort(sourcePort) && isPort(destinationPort) && surplus === undefined
-  return isKnown && isWhole ? { length, address: source } : "invalid"
+  const version = family === "TCP4" ? 4 : 6
+  const isKnown = family === `TCP${version}` && [source, destination].every((each) => isAddress(each, version))
+  return isKnown && ports.length === 2 && ports.every(isPort) ? { length, address: canonical(source) } : "invalid"
 }
 
-function isPort(text: string | undefined): boolean {
-  return text !== undefined && /^\d{1,5}$/.test(text) && Number(text) <= 65_535
+/** An address as such: a zone (`fe80::1%eth0`) means nothing to another machine. */
+function isAddress(text: string, version: number): boolean {
+  return isIP(text) === version && !text.includes("%")
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535
 }
 
 function readVersion2(bytes: Buffer): ProxyHeader {
@@ -89,11 +94,19 @@ function readVersion2(bytes: Buffer): ProxyHeader {
   if (bytes.length < length) return "incomplete"
   if (command === LOCAL || addressBytes === 0) return { length, address: undefined }
   const source = bytes.subarray(V2_HEADER_BYTES, V2_HEADER_BYTES + (family === 1 ? 4 : 16))
-  return { length, address: family === 1 ? source.join(".") : ipv6(source) }
+  return { length, address: family === 1 ? source.join(".") : canonical(ipv6(source)) }
 }
 
-/** `2001:db8::1`, as everybody writes it. */
 function ipv6(bytes: Buffer): string {
-  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16))
-  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1)
+  return Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16)).join(":")
+}
+
+/** `2001:db8::1`, as everybody writes it, so that an address is the same in every header; `192.0.2.1` if it is one of IPv4. */
+function canonical(address: string): string {
+  if (isIP(address) === 4) return address
+  const short = new URL(`http://[${address}]`).hostname.slice(1, -1)
+  const [, high, low] = short.match(/^::ffff:([0-9a-f]+):([0-9a-f]+)$/) ?? []
+  if (high === undefined || low === undefined) return short
+  const bits = Number.parseInt(high, 16) * 0x1_0000 + Number.parseInt(low, 16)
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join(".")
 }

@@ -3,7 +3,8 @@
  *
  * Bun hands over a fresh buffer per read, which becomes the connection's. A write may take less than it is given; the
  * outbox keeps the rest until `drain`. A connection counts, and its time to CONNECT runs, from the moment it is accepted:
- * a TLS handshake or a PROXY header that never comes ends like a CONNECT that never comes.
+ * a TLS handshake or a PROXY header that never comes ends like a CONNECT that never comes. The PROXY header only stands
+ * before what the connection gets.
  */
 import type { Socket, SocketHandler } from "bun"
 import type { Core } from "../broker/core.ts"
@@ -37,7 +38,7 @@ export interface SocketServing {
 }
 
 class SocketTransport implements Transport {
-  readonly remoteAddress: string
+  remoteAddress: string
   private readonly socket: WholeSocket
   private readonly hasCertificate: boolean
 
@@ -72,42 +73,43 @@ class SocketTransport implements Transport {
   }
 }
 
-/** Gathers the PROXY header; then the connection begins, with the address that it says. */
+/** Reads the PROXY header; what comes behind it is the connection's, which then has the address that the header says. */
 class Preface implements Receiver {
   private bytes: Buffer = Buffer.alloc(0)
-  private readonly begin: (address: string | undefined, rest: Buffer) => void
+  private readonly connection: Connection
+  private readonly begin: (address: string | undefined) => void
   private readonly refuse: (why: string) => void
-  private readonly deadline: { cancel(): void }
 
-  constructor(core: Core, begin: Preface["begin"], refuse: Preface["refuse"]) {
+  constructor(connection: Connection, begin: Preface["begin"], refuse: Preface["refuse"]) {
+    this.connection = connection
     this.begin = begin
     this.refuse = refuse
-    this.deadline = core.timers.schedule(core.now() + core.limits.connectTimeoutSeconds * 1000, () =>
-      refuse("no PROXY header in time"),
-    )
   }
 
   receive(chunk: Buffer): void {
     this.bytes = this.bytes.length === 0 ? chunk : Buffer.concat([this.bytes, chunk])
     const header = readProxyHeader(this.bytes)
     if (header === "incomplete") return
-    this.deadline.cancel()
-    if (header === "invalid") this.refuse("not a PROXY header")
-    else this.begin(header.address, this.bytes.subarray(header.length))
+    if (header === "invalid") {
+      this.refuse("not a PROXY header")
+      return
+    }
+    this.begin(header.address)
+    if (this.bytes.length > header.length) this.connection.receive(this.bytes.subarray(header.length))
   }
 
-  drained(): void {}
+  drained(): void {
+    this.connection.drained()
+  }
 
   closed(): void {
-    this.deadline.cancel()
+    this.connection.closed()
   }
 }
 
 export function socketHandlers(socketServing: SocketServing): SocketHandler<Receiver> {
   const { core, serving, wantsCertificate, isTrustedProxy } = socketServing
   const pool = new BlockPool()
-  const connect = (socket: WholeSocket, address: string) =>
-    new Connection(core, new SocketTransport(socket, address, wantsCertificate), serving, pool)
   const refuse = (socket: Socket<Receiver>, why: string) => {
     core.logger.info(`closing ${addressOf(socket)} on ${serving.id}: ${why}`)
     socket.terminate()
@@ -117,15 +119,15 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
     open(socket) {
       socket.setNoDelay(true)
       const address = addressOf(socket)
-      if (isTrustedProxy === undefined) {
-        socket.data = connect(socket as WholeSocket, address)
-        return
+      const transport = new SocketTransport(socket as WholeSocket, address, wantsCertificate)
+      const connection = new Connection(core, transport, serving, pool)
+      socket.data = connection
+      if (isTrustedProxy === undefined) return
+      const begin = (client = address) => {
+        transport.remoteAddress = client
+        socket.data = connection
       }
-      const begin = (client: string | undefined, rest: Buffer) => {
-        socket.data = connect(socket as WholeSocket, client ?? address)
-        if (rest.length > 0) socket.data.receive(rest)
-      }
-      socket.data = new Preface(core, begin, (why) => refuse(socket, why))
+      socket.data = new Preface(connection, begin, (why) => refuse(socket, why))
       if (!isTrustedProxy(address)) refuse(socket, "not a trusted proxy")
     },
     handshake(socket, isDone, error) {

@@ -44,6 +44,8 @@ class TcpListener implements Listener {
     const refuse = (what: string) => {
       throw new ManjuError("INVALID_OPTION", what)
     }
+    if (!["commonName", "subjectAltName", undefined].includes(usernameFrom))
+      refuse(`usernameFrom takes commonName or subjectAltName, not ${JSON.stringify(usernameFrom)}`)
     if (usernameFrom !== undefined && tls?.ca === undefined)
       refuse("usernameFrom needs tls.ca: whose certificates to believe")
     if (proxy !== undefined && tls !== undefined) refuse("proxy and tls do not go together: let the proxy speak TLS")
@@ -62,12 +64,13 @@ class TcpListener implements Listener {
     const { isTrustedProxy } = this
     const wantsCertificate = tls?.ca !== undefined
     const handlers = socketHandlers({ core, serving, wantsCertificate, isTrustedProxy })
-    this.server = this.listen(handlers, tls && readKeys(tls), this.port)
+    const keys = tls && readKeys(tls)
+    this.server = this.listen(handlers, keys, this.port)
     const { hostname, port } = this.server
-    if (tls !== undefined) {
-      this.stopWatching = watchKeys(core, this.id, tls, (keys) => {
+    if (tls !== undefined && keys !== undefined) {
+      this.stopWatching = watchKeys(core, this.id, tls, keys, (renewed) => {
         this.server?.stop() // lets go of the port; what is open stays
-        this.server = this.listen(handlers, keys, port)
+        this.server = this.listen(handlers, renewed, port)
       })
     }
     return { hostname, port }

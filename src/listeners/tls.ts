@@ -5,11 +5,17 @@
  * (SIGHUP). New keys are for new connections; those that are open keep theirs. Keys that cannot be used are said and left alone.
  * TLS 1.2 and 1.3 are spoken, nothing older: what Bun's BoringSSL offers.
  */
+import { X509Certificate } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
 import { createSecureContext, type PeerCertificate } from "node:tls"
 import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
 import type { Certificate } from "../broker/ports.ts"
+
+type PemName = "cert" | "key" | "ca"
+
+/** How long a complaint is not repeated. */
+const SAID_ONCE_MS = 1000
 
 /** PEM: the text itself, its bytes, or the path of a file. */
 export type Pem = string | Uint8Array
@@ -38,41 +44,61 @@ export interface Keys {
 export function readKeys({ cert, key, ca, passphrase }: TlsOptions): Keys {
   const mustShow = ca !== undefined
   const keys: Keys = {
-    cert: readPem("cert", cert),
+    cert: readCertificates("cert", cert),
     key: readPem("key", key),
-    ...(ca !== undefined && { ca: readPem("ca", ca) }),
+    ...(ca !== undefined && { ca: readCertificates("ca", ca) }),
     ...(passphrase !== undefined && { passphrase }),
     requestCert: mustShow,
     rejectUnauthorized: mustShow,
   }
+  if (!keys.key.includes("PRIVATE KEY-----")) throw unusable("key", key, "there is no private key in it")
   try {
     createSecureContext(keys)
   } catch (error) {
-    const where = [cert, key].filter((pem) => isPath(pem)).join(" and ")
-    throw new ManjuError(
-      "INVALID_OPTION",
-      `tls: certificate and key cannot be used${where && ` (${where})`}: ${(error as Error).message}`,
-    )
+    const names = [nameOf("cert", cert), nameOf("key", key)].join(" and ")
+    throw new ManjuError("INVALID_OPTION", `${names} cannot be used together: ${whyUnusable(error, keys)}`)
   }
   return keys
 }
 
-/** Calls `renew` with new keys whenever the files have changed to keys that can be used; until the returned function is called. */
-export function watchKeys(core: Core, id: string, options: TlsOptions, renew: (keys: Keys) => void): () => void {
-  let current = JSON.stringify(readKeys(options))
+/**
+ * Calls `renew` with new keys whenever the files have changed to keys that can be used, and again with those before if that
+ * throws; until the returned function is called. `keys` are in use now.
+ */
+export function watchKeys(
+  core: Core,
+  id: string,
+  options: TlsOptions,
+  keys: Keys,
+  renew: (keys: Keys) => void,
+): () => void {
+  let current = keys
+  let complaint = ""
+  let complainedAt = Number.NEGATIVE_INFINITY
   const look = () => {
     try {
-      const keys = readKeys(options)
-      if (JSON.stringify(keys) === current) return
-      current = JSON.stringify(keys)
-      renew(keys)
+      const next = readKeys(options)
+      if (JSON.stringify(next) === JSON.stringify(current)) return
+      try {
+        renew(next)
+      } catch (error) {
+        renew(current)
+        throw error
+      }
+      current = next
       core.logger.info(`${id}: new connections get the new certificate`)
     } catch (error) {
-      core.logger.error(`${id}: the certificate stays as it was: ${(error as Error).message}`)
+      const { message } = error as Error
+      const isSaid = message === complaint && core.now() - complainedAt < SAID_ONCE_MS // each file that changes asks
+      if (isSaid) return
+      complaint = message
+      complainedAt = core.now()
+      core.logger.error(`${id}: the certificate stays as it was: ${message}`)
     }
   }
   const paths = [options.cert, options.key, options.ca].filter((pem) => isPath(pem))
   const ends = [...new Set(paths)].map((path) => core.files.watch(path, look))
+  look() // what has changed between the first reading and the watching
   return () => {
     for (const end of ends) end()
   }
@@ -84,21 +110,65 @@ export function certificateOf(peer: PeerCertificate | object | null | undefined)
   const { subject, subjectaltname = "", fingerprint256 = "" } = peer
   return {
     commonName: [subject?.CN].flat()[0],
-    subjectAltNames: subjectaltname === "" ? [] : subjectaltname.split(", "),
+    subjectAltNames: subjectaltname.split(", ").filter(isReadable).map(unquoted),
     fingerprint: fingerprint256,
   }
+}
+
+/** Of a name of a kind that nobody here reads there is only `othername:<unsupported>`, the same for all. */
+function isReadable(name: string): boolean {
+  return name !== "" && !name.startsWith("othername:")
+}
+
+/** A name with a comma in it comes as `URI:"urn:a\u002c b"`, so that it cannot be taken for two. */
+function unquoted(name: string): string {
+  const [, kind, quoted] = name.match(/^([^:]+:)(".*")$/) ?? []
+  return quoted === undefined ? name : kind + JSON.parse(quoted)
 }
 
 function isPath(pem: Pem | undefined): pem is string {
   return typeof pem === "string" && !pem.includes("-----BEGIN")
 }
 
-function readPem(name: string, pem: Pem): string {
+function readPem(name: PemName, pem: Pem | undefined): string {
+  if (pem === undefined) throw new ManjuError("INVALID_OPTION", `tls.${name} is missing`)
   if (!isPath(pem)) return typeof pem === "string" ? pem : new TextDecoder().decode(pem)
   if (!existsSync(pem)) throw new ManjuError("INVALID_OPTION", `tls.${name}: there is no file ${pem}`)
   try {
     return readFileSync(pem, "utf8")
   } catch (error) {
-    throw new ManjuError("INVALID_OPTION", `tls.${name}: ${pem} cannot be read: ${(error as Error).message}`)
+    throw unusable(name, pem, (error as Error).message)
   }
+}
+
+/** At least one certificate, and every one whole: BoringSSL would go by those before the first that it cannot read. */
+function readCertificates(name: PemName, pem: Pem | undefined): string {
+  const text = readPem(name, pem)
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []
+  if (certificates.length === 0) throw unusable(name, pem, "there is no certificate in it")
+  if (certificates.length < text.split("-----BEGIN CERTIFICATE").length - 1)
+    throw unusable(name, pem, "it is not whole")
+  try {
+    for (const certificate of certificates) new X509Certificate(certificate)
+  } catch (error) {
+    throw unusable(name, pem, (error as Error).message)
+  }
+  return text
+}
+
+function unusable(name: PemName, pem: Pem | undefined, why: string): ManjuError {
+  return new ManjuError("INVALID_OPTION", `${nameOf(name, pem)} cannot be used: ${why}`)
+}
+
+/** `tls.cert`, and the file if it is one. */
+function nameOf(name: PemName, pem: Pem | undefined): string {
+  return isPath(pem) ? `tls.${name} (${pem})` : `tls.${name}`
+}
+
+/** Why BoringSSL does not take them, in the operator's words. */
+function whyUnusable(error: unknown, { key, passphrase }: Keys): string {
+  const { message } = error as Error
+  if (message.includes("MISMATCH")) return "the key is not the certificate's"
+  if (!key.includes("ENCRYPTED")) return message
+  return passphrase === undefined ? "the key is encrypted, which takes tls.passphrase" : "tls.passphrase does not fit"
 }

@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, rmSync, statSync } from "node:fs"
+import { chmodSync, existsSync, lstatSync, readFileSync, rmSync } from "node:fs"
+import { resolve } from "node:path"
 import type { UnixSocketListener } from "bun"
 import type { Listener, ListenerAddress } from "../broker/broker.ts"
 import type { Core } from "../broker/core.ts"
@@ -6,11 +7,12 @@ import { ManjuError } from "../broker/errors.ts"
 import { type ListenerLimits, resolveListenerLimits } from "../broker/limits.ts"
 import type { Auth } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
-import { whyNoListener } from "./failure.ts"
 import { socketHandlers } from "./socket.ts"
 
-/** What `sockaddr_un` holds, its NUL included. */
+/** What `sockaddr_un` holds beside a NUL. */
 const LONGEST_PATH_BYTES = 107
+/** Where Linux lists the sockets that are bound. */
+const BOUND_SOCKETS = "/proc/net/unix"
 
 export interface UnixOptions {
   /** Where the socket is made. What a broker that is gone has left there is replaced; a live one is an error. */
@@ -34,8 +36,14 @@ class UnixListener implements Listener {
   private server: UnixSocketListener<unknown> | undefined
 
   constructor({ path, mode = 0o660, id = `unix:${path}`, auth, limits }: UnixOptions) {
-    if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) {
-      throw new ManjuError("INVALID_OPTION", `a socket's path has at most ${LONGEST_PATH_BYTES} bytes: ${path}`)
+    if (path === "" || path.includes("\0") || Buffer.byteLength(path) > LONGEST_PATH_BYTES) {
+      throw new ManjuError(
+        "INVALID_OPTION",
+        `a socket's path has from 1 to ${LONGEST_PATH_BYTES} bytes, none of them 0, unlike ${JSON.stringify(path)}`,
+      )
+    }
+    if (!Number.isInteger(mode) || mode < 0 || mode > 0o777) {
+      throw new ManjuError("INVALID_OPTION", `a socket's mode is from 0 to 0o777, such as 0o660, not ${mode}`)
     }
     this.id = id
     this.path = path
@@ -55,7 +63,8 @@ class UnixListener implements Listener {
       this.server = Bun.listen({ unix: path, socket })
       chmodSync(path, mode)
     } catch (error) {
-      throw new ManjuError("LISTEN_FAILED", `cannot listen on ${path}: ${whyNoListener(error)}`, { cause: error })
+      this.close()
+      throw new ManjuError("LISTEN_FAILED", `cannot listen on ${path}: ${whyNoSocket(error)}`, { cause: error })
     } finally {
       process.umask(umask)
     }
@@ -64,22 +73,39 @@ class UnixListener implements Listener {
 
   close(): void {
     this.server?.stop()
-    rmSync(this.path, { force: true })
+    if (this.server !== undefined) rmSync(this.path, { force: true })
   }
 }
 
 /** Removes a socket that nobody listens on. Throws `LISTEN_FAILED` for one that is alive, and for a file of another kind. */
 async function removeStale(path: string): Promise<void> {
-  if (!existsSync(path)) return
-  if (!statSync(path).isSocket()) throw new ManjuError("LISTEN_FAILED", `${path} is there already and is no socket`)
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return
+  if (!stats.isSocket()) throw new ManjuError("LISTEN_FAILED", `${path} is there already and is no socket`)
+  if (await isAlive(path)) throw new ManjuError("LISTEN_FAILED", `somebody listens on ${path} already`)
+  rmSync(path)
+}
+
+/** Whether somebody listens there, be it somebody who is too busy to accept: Bun cannot tell that from nobody. */
+async function isAlive(path: string): Promise<boolean> {
   try {
     const socket = await Bun.connect({ unix: path, socket: { data() {} } })
     socket.terminate()
+    return true
   } catch {
-    rmSync(path)
-    return
+    if (!existsSync(BOUND_SOCKETS)) return false
+    const ends = [` ${path}`, ` ${resolve(path)}`]
+    const lines = readFileSync(BOUND_SOCKETS, "utf8").split("\n")
+    return lines.some((line) => ends.some((end) => line.endsWith(end)))
   }
-  throw new ManjuError("LISTEN_FAILED", `somebody listens on ${path} already`)
+}
+
+/** Why a socket could not be made, in the operator's words. */
+function whyNoSocket(error: unknown): string {
+  const code = (error as { code?: string }).code
+  if (code === "ENOENT") return "its folder is not there"
+  if (code === "EACCES") return "its folder cannot be written"
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**

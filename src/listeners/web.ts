@@ -42,7 +42,7 @@ class WebListener implements Listener {
   private stopWatching: (() => void) | undefined
 
   constructor(options: WebOptions & { id: string; port: number }, door: DoorOptions | undefined, isDashboard: boolean) {
-    if ("usernameFrom" in options) {
+    if ("usernameFrom" in options || (door !== undefined && "usernameFrom" in door)) {
       throw new ManjuError(
         "INVALID_OPTION",
         "usernameFrom is for tcp(): Bun does not tell whose certificate a WebSocket has",
@@ -61,12 +61,13 @@ class WebListener implements Listener {
     const { tls } = this
     await core.auths.open(this.door?.auth)
     const door = this.door && new WebSocketDoor(core, this.id, this.door)
-    this.server = this.serve(core, door, tls && readKeys(tls), this.port)
+    const keys = tls && readKeys(tls)
+    this.server = this.serve(core, door, keys, this.port)
     const port = this.server.port!
-    if (tls !== undefined) {
-      this.stopWatching = watchKeys(core, this.id, tls, (keys) => {
+    if (tls !== undefined && keys !== undefined) {
+      this.stopWatching = watchKeys(core, this.id, tls, keys, (renewed) => {
         void this.server?.stop() // lets go of the port; what is open stays
-        this.server = this.serve(core, door, keys, port)
+        this.server = this.serve(core, door, renewed, port)
       })
     }
     return { hostname: this.server.hostname!, port }

@@ -3,7 +3,7 @@
  *
  * The frames of the client are a stream of bytes: a packet may stand in several of them, several packets in one. To the
  * client goes a frame a turn. A frame is either taken whole, into Bun's buffer if the socket is full, or not at all; after
- * one that had to be buffered nothing more is written until `drain`.
+ * one that had to be buffered nothing more is written until that buffer is empty.
  *
  * Bun cannot stop reading from a WebSocket. A client that has to wait, for an auth or for the disk, and goes on sending
  * all the same is let go when it has sent more than a packet and a backlog of the largest size.
@@ -40,6 +40,8 @@ const NORMAL = 1000
 const UNSUPPORTED_DATA = 1003
 /** A frame may hold more than one packet. */
 const SMALLEST_FRAME_LIMIT_BYTES = 1_048_576
+/** What a frame costs that is held, however small it is. */
+const HELD_FRAME_BYTES = 512
 
 /** What a WebSocket of ours carries: its transport and connection, once it is open. */
 export interface DoorData {
@@ -49,7 +51,7 @@ export interface DoorData {
 
 class WebSocketTransport implements Transport {
   readonly remoteAddress: string
-  /** The last frame went into Bun's buffer: no other before `drain`. */
+  /** The last frame went into Bun's buffer: no other before that is empty. */
   isFull = false
   /** What has come while nothing was to be read. */
   private held: Buffer[] = []
@@ -80,11 +82,11 @@ class WebSocketTransport implements Transport {
     if (this.held.length > 0) queueMicrotask(() => this.release())
   }
 
-  /** Takes a frame while nothing is to be read; gives how many bytes wait then, 0 if it can be read. */
+  /** Takes a frame while nothing is to be read; gives how much memory waits then, 0 if it can be read. */
   hold(frame: Buffer): number {
     if (!this.isPaused && this.held.length === 0) return 0
     this.held.push(frame)
-    this.heldBytes += frame.length
+    this.heldBytes += frame.length + HELD_FRAME_BYTES
     return this.heldBytes
   }
 
@@ -191,7 +193,7 @@ export class WebSocketDoor {
 
 function drained(socket: ServerWebSocket<DoorData>): void {
   const { transport, connection } = socket.data
-  if (transport === undefined) return
+  if (transport === undefined || socket.getBufferedAmount() > 0) return // Bun calls as soon as a part of it has gone
   transport.isFull = false
   connection?.drained()
 }

@@ -1,63 +1,14 @@
 /** MQTT.js, the client of most Node services, in all levels. */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt"
+import type { IClientOptions } from "mqtt"
 import { Reason } from "../../src/codec/index.ts"
 import { eventually } from "../listeners/socket.ts"
+import { connect, endClients } from "../support/mqttjs.ts"
 import { serve } from "./support.ts"
 
 setDefaultTimeout(60_000)
 
-const clients: MqttClient[] = []
-
-/** A client that is in, and its messages as they come. */
-async function connect(port: number, level: 3 | 4 | 5, options: IClientOptions = {}) {
-  const identity = { protocolVersion: level, protocolId: level === 3 ? "MQIsdp" : "MQTT" } as const
-  const client = mqtt.connect({ port, host: "127.0.0.1", ...identity, reconnectPeriod: 0, ...options })
-  clients.push(client)
-  const inbox = new Inbox(client)
-  const connack = await new Promise<mqtt.IConnackPacket>((resolve, reject) => {
-    client.once("connect", resolve)
-    client.once("error", reject)
-  })
-  client.on("error", () => {})
-  return { client, inbox, connack }
-}
-
-/** What a client has been sent, to be waited for. */
-class Inbox {
-  private readonly packets: IPublishPacket[] = []
-  private stir: () => void = () => {}
-
-  constructor(client: MqttClient) {
-    client.on("message", (topic, _payload, packet) => {
-      this.packets.push({ ...packet, topic }) // the packet's own is empty behind an alias
-      this.stir()
-    })
-  }
-
-  async next(): Promise<IPublishPacket> {
-    while (this.packets.length === 0) {
-      await new Promise<void>((resolve) => {
-        this.stir = resolve
-      })
-    }
-    return this.packets.shift()!
-  }
-
-  /** The next `count`, as `topic payload`. */
-  async take(count: number): Promise<string[]> {
-    const lines: string[] = []
-    while (lines.length < count) {
-      const { topic, payload } = await this.next()
-      lines.push(`${topic} ${payload}`)
-    }
-    return lines
-  }
-}
-
-afterEach(() => {
-  for (const client of clients.splice(0)) client.end(true)
-})
+afterEach(endClients)
 
 for (const level of [3, 4, 5] as const)
   describe(`[v3.1.1 MQTT-7.0.0-2] MQTT.js, level ${level}`, () => {

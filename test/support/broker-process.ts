@@ -19,7 +19,7 @@ export class BrokerProcess {
   private readonly listening: Promise<void>
 
   private constructor(args: readonly string[]) {
-    this.child = Bun.spawn([process.execPath, cli, "start", "--tcp", "0", ...args], {
+    this.child = Bun.spawn([process.execPath, cli, "start", "--tcp", "0", "--no-ws", "--no-http", ...args], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
@@ -28,9 +28,14 @@ export class BrokerProcess {
     this.listening = this.listen()
   }
 
+  /** Starts `manju start` on a free port, and waits for nothing. */
+  static spawn(...args: string[]): BrokerProcess {
+    return new BrokerProcess(args)
+  }
+
   /** Starts `manju start` on a free port, and waits until it listens. Killed with `await using`. */
   static async start(...args: string[]): Promise<BrokerProcess> {
-    const broker = new BrokerProcess(args)
+    const broker = BrokerProcess.spawn(...args)
     let said = ""
     for await (const chunk of broker.child.stdout.pipeThrough(new TextDecoderStream())) {
       said += chunk
@@ -49,8 +54,18 @@ export class BrokerProcess {
   /** Ends it at once. Afterwards `logged` is complete. */
   async kill(): Promise<void> {
     this.child.kill("SIGKILL")
-    await this.child.exited
+    await this.ended()
+  }
+
+  /** Asks it to end. */
+  terminate(): void {
+    this.child.kill("SIGTERM")
+  }
+
+  /** Resolves with its exit code. Afterwards `logged` is complete. */
+  async ended(): Promise<number> {
     await this.listening
+    return this.child.exited
   }
 
   [Symbol.asyncDispose](): Promise<void> {

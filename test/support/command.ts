@@ -9,14 +9,24 @@ export interface Outcome {
   err: string
 }
 
-/** Runs `manju` to its end. */
-export async function manju(...args: string[]): Promise<Outcome> {
-  const child = Bun.spawn([process.execPath, cli, ...args], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
-  })
+/** Without colours, whatever the environment of the tests asks for. */
+export const plain = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined }
+
+/** The command line that runs `manju` from the sources. */
+export const manjuCommand = (...args: string[]) => [process.execPath, cli, ...args]
+
+/** Runs `manju` to its end, with nothing on its standard input. */
+export function manju(...args: string[]): Promise<Outcome> {
+  return run("ignore", args)
+}
+
+/** Runs `manju` to its end, with that on its standard input. */
+export function manjuFed(input: string | Uint8Array, ...args: string[]): Promise<Outcome> {
+  return run(typeof input === "string" ? Buffer.from(input) : input, args)
+}
+
+async function run(stdin: "ignore" | Uint8Array, args: string[]): Promise<Outcome> {
+  const child = Bun.spawn(manjuCommand(...args), { stdin, stdout: "pipe", stderr: "pipe", env: plain })
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
   return { code, out, err }
 }

@@ -1,0 +1,179 @@
+/**
+ * User names and passwords from a file.
+ *
+ * To verify an argon2 hash takes time and memory by design, so that few are verified at once and the others queue. A
+ * verification that has succeeded is remembered with the user, as an HMAC of the password under a key that only this
+ * process knows: a client that comes back is let in at once, without a promise. It is forgotten when the hash changes.
+ *
+ * No answer tells whether a user exists. A refusal takes the work of one hash of each kind (scheme and parameters) that
+ * the file holds, whether the user is there or not and whatever its own kind is; where the user is there, its own hash is
+ * among them. What comes before that is the same for everybody.
+ *
+ * A client keeps the right to stay for as long as the user it came in as has the hash it came in with: that entry of the
+ * file is its authority.
+ */
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
+import {
+  type Admission,
+  type Auth,
+  type AuthContext,
+  type Authority,
+  type Connecting,
+  type Decision,
+  Reason,
+  type Refusal,
+} from "../broker/ports.ts"
+import { Gate } from "./gate.ts"
+import { LONGEST_PASSWORD_BYTES, type PasswordHash } from "./hashes.ts"
+import { type PasswordHashes, parsePasswords } from "./password-file.ts"
+import { followFile } from "./text-file.ts"
+
+export interface PasswordsOptions {
+  /**
+   * How many passwords of this file are verified at once, each on a thread and with the memory of its hash (19 MiB for one
+   * that `manju passwd` wrote). 1 to 64. Default: 2.
+   */
+  verificationsAtOnce?: number
+}
+
+const MOST_AT_ONCE = 64
+/** So many may wait for their verification; whoever comes then is told that the server is busy. */
+const MOST_WAITING = 20_000
+
+const wrong: Refusal = { reason: Reason.BadUserNameOrPassword }
+const busy: Refusal = { reason: Reason.ServerBusy, reasonString: "too many passwords are being verified" }
+
+/**
+ * Lets in who gives the password that the file has for the user. What they may do is not restricted: `all(...)` with an
+ * `acl(...)` does that.
+ *
+ * The file is one that `manju passwd` or `mosquitto_passwd` has written: lines `user:hash`, with argon2id or Mosquitto's
+ * `$7$` and `$6$`. It is read when the first listener opens, which fails when the file is missing or has a line that is not
+ * understood, and again when it has changed; a bad new file is logged, and the old one stays in force. A client whose user
+ * is gone from the new file, or has another hash there, is disconnected (0x98).
+ *
+ * A wrong password is refused with `BadUserNameOrPassword`; about a client without a user name, or with one that is not in
+ * the file, it has nothing to say. Throws a `RangeError` for an option out of its range.
+ *
+ * @example
+ * await broker.listen(tcp({ port: 1883, auth: passwords("users.txt") }))
+ */
+export function passwords(file: string, options: PasswordsOptions = {}): Auth {
+  const { verificationsAtOnce = 2 } = options
+  if (!Number.isInteger(verificationsAtOnce) || verificationsAtOnce < 1 || verificationsAtOnce > MOST_AT_ONCE) {
+    throw new RangeError(`verificationsAtOnce takes a whole number from 1 to ${MOST_AT_ONCE}`)
+  }
+  return new Passwords(file, new Gate(verificationsAtOnce, MOST_WAITING))
+}
+
+/** A user as the file has it, for as long as its hash stays the same. */
+class User implements Authority {
+  readonly hash: PasswordHash
+  readonly admission: Admission = { authenticated: true, authority: this }
+  /** What its password has been proven with, once it has. */
+  proof: Buffer | undefined
+  /** Whether the file still has it so. */
+  isCurrent = true
+
+  constructor(hash: PasswordHash) {
+    this.hash = hash
+  }
+
+  mayStay(): boolean {
+    return this.isCurrent
+  }
+
+  hasProven(proof: Buffer): boolean {
+    return this.proof !== undefined && timingSafeEqual(this.proof, proof)
+  }
+}
+
+class Passwords implements Auth {
+  private users = new Map<string, User>()
+  /** One hash of each kind that the file holds: the work of a refusal. */
+  private samples: readonly PasswordHash[] = []
+  /** What is being verified or waits for it, by the proof: the same password of the same user is verified once. */
+  private readonly pending = new Map<string, Promise<Decision>>()
+  private readonly key = randomBytes(32)
+  private stopFollowing: (() => void) | undefined
+  private readonly file: string
+  private readonly gate: Gate
+
+  constructor(file: string, gate: Gate) {
+    this.file = file
+    this.gate = gate
+  }
+
+  async open(context: AuthContext): Promise<void> {
+    if (this.stopFollowing !== undefined) throw new Error(`passwords(${this.file}) is open: each broker needs its own`)
+    this.stopFollowing = await followFile(this.file, context, (text) => {
+      const isOther = this.replace(parsePasswords(this.file, text))
+      if (isOther && this.stopFollowing !== undefined) context.changed()
+    })
+  }
+
+  close(): void {
+    this.stopFollowing?.()
+    this.stopFollowing = undefined
+  }
+
+  authenticate({ username, password }: Connecting): Decision | Promise<Decision> {
+    if (this.stopFollowing === undefined) throw new Error(`passwords(${this.file}) is not open`)
+    if (username === undefined) return undefined
+    if (password === undefined || password.length > LONGEST_PASSWORD_BYTES) return this.refusal(username)
+    const proof = this.proofOf(username, password)
+    const user = this.users.get(username)
+    if (user?.hasProven(proof)) return user.admission
+    const key = proof.toString("base64")
+    const begun = this.pending.get(key)
+    if (begun !== undefined) return begun
+    if (this.gate.isFull) return busy
+    const verified = this.gate.run(() => this.verify(username, password, proof))
+    const decision = verified.finally(() => this.pending.delete(key))
+    this.pending.set(key, decision)
+    return decision
+  }
+
+  private async verify(username: string, password: Uint8Array, proof: Buffer): Promise<Decision> {
+    const { samples } = this
+    const user = this.users.get(username)
+    const isRight = (await user?.hash.verify(password)) ?? false
+    if (isRight && user!.isCurrent) {
+      user!.proof = proof
+      return user!.admission
+    }
+    for (const sample of samples) {
+      if (sample.kind !== user?.hash.kind) await sample.verify(password)
+    }
+    return this.refusal(username)
+  }
+
+  /** What a client gets whose password is not the user's: nothing to say, if there is no such user. */
+  private refusal(username: string): Refusal | undefined {
+    return this.users.has(username) ? wrong : undefined
+  }
+
+  private proofOf(username: string, password: Uint8Array): Buffer {
+    const length = Buffer.byteLength(username)
+    return createHmac("sha256", this.key).update(`${length}:${username}`).update(password).digest()
+  }
+
+  /** Takes what the file says now. Users whose hash is the same stay who they are. Returns whether anything is another. */
+  private replace(hashes: PasswordHashes): boolean {
+    const users = new Map<string, User>()
+    const samples = new Map<string, PasswordHash>()
+    let kept = 0
+    for (const [username, hash] of hashes) {
+      const known = this.users.get(username)
+      const isSame = known?.hash.text === hash.text
+      if (isSame) kept++
+      users.set(username, isSame ? known! : new User(hash))
+      samples.set(hash.kind, hash)
+    }
+    const isOther = kept < users.size || kept < this.users.size
+    for (const [username, user] of this.users) user.isCurrent = users.get(username) === user
+    this.users = users
+    this.samples = [...samples.values()]
+    return isOther
+  }
+}

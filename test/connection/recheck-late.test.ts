@@ -1,0 +1,136 @@
+/** What happens to a client while the answer whether it may stay is awaited. */
+import { describe, expect, test } from "bun:test"
+import type { Auth, Client } from "../../src/broker/ports.ts"
+import { deciding, openDoor, sendAuth, withMethod } from "../support/door.ts"
+import { durable, Harness } from "../support/harness.ts"
+import { microtasks } from "../support/store.ts"
+import { told } from "./wire.ts"
+
+/** Answers that the test gives, in any order: each with who it is about. */
+class Answers {
+  readonly asked: { readonly client: Client; readonly answer: (answer: boolean) => Promise<void> }[] = []
+
+  readonly ask = (client: Client): Promise<boolean> => {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const answer = (value: boolean) => {
+      resolve(value)
+      return microtasks()
+    }
+    this.asked.push({ client, answer })
+    return promise
+  }
+}
+
+describe("while an answer is awaited", () => {
+  /** A client of whom it is asked whether it may stay, and the answers are the test's. */
+  async function awaited(parts: Partial<Auth> = {}) {
+    const answers = new Answers()
+    const harness = new Harness()
+    const door = openDoor(harness, { mayStay: answers.ask, ...parts })
+    const connect = () =>
+      harness.client(
+        "a",
+        { ...durable(), properties: { ...durable().properties, ...withMethod.properties } },
+        door.listener,
+      )
+    const client = connect()
+    client.subscribe("t", { qos: 1 }).take()
+    await door.change()
+    expect(answers.asked.length).toBe(1)
+    return { answers, harness, client, connect, ...door }
+  }
+  const exchange = deciding(() => true)
+
+  test("the client is served", async () => {
+    const { answers, harness, client } = await awaited(exchange)
+    client.send({ cmd: "pingreq" })
+    harness.client("publisher").publish("t", "1")
+    expect(told(client)).toBe("pingresp, publish, open")
+    await answers.asked[0]!.answer(false)
+    expect(told(client)).toBe("disconnect 98, closed")
+  })
+  test("one that leaves has left, whatever the answer", async () => {
+    const { answers, harness, client } = await awaited(exchange)
+    client.drop()
+    await answers.asked[0]!.answer(false)
+    expect(client.take()).toEqual([])
+    expect(harness.core.sessions.get("a")!.subscriptions.size).toBe(1)
+    expect(harness.logged.filter((line) => line.includes("not allowed"))).toEqual([])
+  })
+  test("one that is taken over has left: its successor has been let in on what holds now", async () => {
+    const { answers, client, connect } = await awaited(exchange)
+    const successor = connect()
+    expect(told(client)).toBe("disconnect 8e, closed")
+    await answers.asked[0]!.answer(false)
+    expect(told(successor)).toBe("open")
+  })
+  test("one that leaves while its subscriptions are looked at is not told of them, nor is its successor", async () => {
+    const answers = new Answers()
+    let isLate = false
+    const authorize: Auth["authorize"] = (client) => (isLate ? answers.ask(client) : true)
+    const { answers: stays, harness, client, connect } = await awaited({ ...exchange, authorize })
+    isLate = true
+    await stays.asked[0]!.answer(true)
+    expect(answers.asked.length).toBe(1)
+    client.drop()
+    isLate = false
+    const successor = connect()
+    await answers.asked[0]!.answer(false)
+    expect([client.take(), told(successor)]).toEqual([[], "open"])
+    expect(harness.core.sessions.get("a")!.subscriptions.size).toBe(1)
+  })
+  test("another change asks again, and whichever answer refuses, the client goes once", async () => {
+    for (const order of [
+      [0, 1],
+      [1, 0],
+    ]) {
+      const { answers, client, change } = await awaited(exchange)
+      await change()
+      expect(answers.asked.length).toBe(2)
+      for (const index of order) await answers.asked[index]!.answer(false)
+      expect(told(client)).toBe("disconnect 98, closed")
+    }
+  })
+  test("what is remembered on topics is forgotten at once, not only when the answer is there", async () => {
+    let isAllowed = true
+    const authorize: Auth["authorize"] = (_, action) => action !== "publish" || isAllowed
+    const parts = { ...exchange, isCacheable: true, authorize }
+    const { client, change } = await awaited(parts)
+    client.publish("u", "", { qos: 1 })
+    isAllowed = false
+    void change()
+    client.publish("u", "", { qos: 1 })
+    expect(told(client)).toBe("puback 10, puback 87, open")
+  })
+  test("one that authenticates again is asked for anew, as who it is then", async () => {
+    const users = ["ada", "bob"]
+    const admit = deciding(() => ({ authenticated: true, username: users.shift()! }))
+    const { answers, client } = await awaited(admit)
+    await sendAuth(client, 0x19)
+    expect(told(client)).toBe("auth 00, open")
+    await answers.asked[0]!.answer(true)
+    expect(answers.asked.map(({ client: { username } }) => username)).toEqual(["ada", "bob"])
+    await answers.asked[1]!.answer(false)
+    expect(told(client)).toBe("disconnect 98, closed")
+  })
+  for (const [name, isAllowed] of [
+    ["goes if a subscription has ended before", false],
+    ["stays if none has", true],
+  ] as const)
+    test(`one that authenticates again while its subscriptions are looked at ${name}`, async () => {
+      const answers = new Answers()
+      let isLate = false
+      const authorize: Auth["authorize"] = (client, action) =>
+        isLate && action === "subscribe" ? answers.ask(client) : true
+      const { answers: stays, harness, client } = await awaited({ ...exchange, authorize })
+      client.subscribe("u").take()
+      isLate = true
+      await stays.asked[0]!.answer(true)
+      await answers.asked[0]!.answer(isAllowed)
+      await sendAuth(client, 0x19)
+      await answers.asked[1]!.answer(false) // an answer about who it was
+      expect(told(client)).toBe(isAllowed ? "auth 00, open" : "auth 00, disconnect 87, closed")
+      expect(harness.core.sessions.get("a")!.subscriptions.size).toBe(isAllowed ? 2 : 1)
+      expect(stays.asked.length).toBe(isAllowed ? 2 : 1)
+    })
+})

@@ -1,0 +1,52 @@
+/** Brokers for the tests of the listeners: with any listener, with what they log noted, and closed after the test. */
+import { Broker, type BrokerOptions, type Listener } from "../../src/broker/broker.ts"
+import type { Auth, Client, Connecting, Logger } from "../../src/broker/ports.ts"
+import { coreOf } from "./socket.ts"
+
+const open: Broker[] = []
+
+/** For `afterEach`. */
+export async function closeBrokers(): Promise<void> {
+  await Promise.all(open.splice(0).map((broker) => broker.close({ timeoutMs: 0 })))
+}
+
+/** A broker with that listener open. */
+export async function serve(listener: Listener, options: BrokerOptions = {}) {
+  const logged: string[] = []
+  const note = (level: keyof Logger) => (message: string) => void logged.push(`${level}: ${message}`)
+  const logger = { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") }
+  const broker = new Broker({ logger, ...options })
+  open.push(broker)
+  const { port, hostname } = await broker.listen(listener)
+  return { broker, core: coreOf(broker), port, hostname, logged }
+}
+
+/** What `broker.listen` or the making of the listener fails with, as `code: message`. */
+export async function refusal(make: () => Listener): Promise<string> {
+  const broker = new Broker()
+  open.push(broker)
+  try {
+    await broker.listen(make())
+    return "it listens"
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    return `${code}: ${message}`
+  }
+}
+
+/** Lets everybody in, and remembers who has asked. */
+export class Doorman implements Auth {
+  readonly asked: Connecting[] = []
+  /** Whom it has been asked about since they were in. */
+  readonly clients: Client[] = []
+
+  authenticate(client: Connecting): true {
+    this.asked.push(client)
+    return true
+  }
+
+  authorize(client: Client): true {
+    this.clients.push(client)
+    return true
+  }
+}

@@ -1,0 +1,57 @@
+/** A pseudo-terminal: commands that run at it one after another, what they show, and keys to press. */
+import { eventually } from "../listeners/socket.ts"
+import { plain } from "./command.ts"
+
+export class Terminal implements Disposable {
+  /** Everything that has been on the screen, without colours. */
+  shown = ""
+  private readonly terminal: Bun.Terminal
+  private child: Bun.Subprocess | undefined
+
+  constructor() {
+    const decoder = new TextDecoder()
+    const data = (_: unknown, bytes: Uint8Array) => {
+      this.shown += Bun.stripANSI(decoder.decode(bytes, { stream: true }))
+    }
+    this.terminal = new Bun.Terminal({ data })
+  }
+
+  /** Starts a command; the one before must have ended. */
+  run(command: readonly string[]): void {
+    this.child = Bun.spawn([...command], { env: plain, terminal: this.terminal })
+  }
+
+  /** Waits until it has shown that, or has ended. */
+  shows(text: string): Promise<void> {
+    return eventually(() => this.shown.includes(text) || this.child!.exitCode !== null, `«${text}» at the terminal`)
+  }
+
+  press(keys: string): void {
+    this.terminal.write(keys)
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child!.kill(signal)
+  }
+
+  /** Waits for the end of the command: its exit code, and what has been shown until `last` was. */
+  async ended(last: string): Promise<{ code: number; shown: string }> {
+    const code = await this.child!.exited
+    await eventually(() => this.shown.includes(last), `«${last}» in «${this.shown}»`)
+    return { code, shown: this.shown }
+  }
+
+  /** How the terminal is set, in stty's words. */
+  async settings(): Promise<string> {
+    const before = this.shown.length
+    this.run(["stty", "-g"])
+    await this.child!.exited
+    await eventually(() => this.shown.endsWith("\n") && this.shown.length > before, "what stty says")
+    return this.shown.slice(before)
+  }
+
+  [Symbol.dispose](): void {
+    this.child?.kill("SIGKILL")
+    this.terminal.close()
+  }
+}
