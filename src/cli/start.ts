@@ -27,6 +27,7 @@ export async function start(flags: StartFlags): Promise<number> {
     const host = hostname.includes(":") ? `[${hostname}]` : hostname
     places.push(pc.green(scheme === "unix" ? hostname : `${scheme}://${host}:${port}`))
     if (scheme === "mqtt") mqttPort = port
+    if (scheme === "http") logger.info(`health checks at http://${host}:${port}/readyz`)
   }
   const kept = flags.data === undefined ? "sessions are kept in memory" : `sessions are kept in ${flags.data}`
   console.log(`${pc.bold(`manju ${version}`)} listens on ${places.join(", ")} for ${clientsOf(flags)}; ${kept}`)

@@ -44,6 +44,7 @@ import {
   sessionExpirySeconds,
   startKeepAlive,
 } from "./terms.ts"
+import { brokenAuth, isAdmission, isOffence, refusalOf } from "./verdict.ts"
 
 const reader = new Reader()
 
@@ -187,7 +188,10 @@ function authenticate(link: Link, connecting: Connecting, connect: Connect): voi
   if (method === undefined) {
     return decide(
       () => auth.authenticate(connecting),
-      (error) => link.authFailed(error),
+      (error) => {
+        link.authFailed(error)
+        return brokenAuth
+      },
       (decision) => (link.state === "waiting" ? conclude(link, decision) : undefined),
     )
   }
@@ -213,9 +217,10 @@ function beginExchange(link: Link, method: string): Exchange | undefined {
 /** A client that begins to authenticate again has as long as one that connects. */
 function awaitReauthentication(link: Link, exchange: Exchange | undefined): void {
   const { core } = link
-  core.timers.schedule(core.now() + core.limits.connectTimeoutSeconds * 1000, () => {
-    if (exchange !== undefined && link.exchange === exchange) fail(link, { reason: Reason.NotAuthorized })
-  })
+  if (exchange === undefined) return
+  link.reauthentication = core.timers.schedule(core.now() + core.limits.connectTimeoutSeconds * 1000, () =>
+    fail(link, { reason: Reason.NotAuthorized }),
+  )
 }
 
 /** One step of an exchange, at the beginning of a connection or in its course. */
@@ -224,7 +229,10 @@ function step(link: Link, data: Uint8Array | undefined): void | Promise<void> {
   if (exchange === undefined) return fail(link, { reason: Reason.BadAuthenticationMethod })
   return decide<ExchangeStep>(
     () => exchange.next(data),
-    (error) => link.authFailed(error),
+    (error) => {
+      link.authFailed(error)
+      return brokenAuth
+    },
     (outcome) => {
       if (link.state !== "authenticating" && link.state !== "open") return undefined
       return onStep(link, outcome)
@@ -238,7 +246,8 @@ function onStep(link: Link, outcome: ExchangeStep): void | Promise<void> {
     return sendAuth(link, Reason.ContinueAuthentication, { ...method, authenticationData: outcome.challenge })
   }
   link.exchange = undefined
-  const accepted: Partial<Authenticated> = typeof outcome === "object" && "authenticated" in outcome ? outcome : {}
+  link.reauthentication?.cancel()
+  const accepted: Partial<Authenticated> = isAdmission(outcome) ? outcome : {}
   const proof = { ...method, ...(accepted.data && { authenticationData: accepted.data }) }
   const decision = outcome as Decision
   if (!link.isReauthenticating) return conclude(link, decision, proof)
@@ -246,7 +255,9 @@ function onStep(link: Link, outcome: ExchangeStep): void | Promise<void> {
   const refusal = refusalOf(decision, link.connecting!.username)
   if (refusal !== undefined) return fail(link, refusal) // [MQTT-4.12.1-2]
   const client = link.client!
-  link.admit({ ...client, username: accepted.username ?? client.username }, accepted)
+  const username = accepted.username ?? client.username
+  link.connecting = { ...link.connecting!, username }
+  link.admit({ ...client, username }, accepted)
   sendAuth(link, Reason.Success, proof)
   return undefined
 }
@@ -257,25 +268,15 @@ function sendAuth(link: Link, reason: Reason, properties: Properties): void {
   else fail(link, { reason: Reason.PacketTooLarge })
 }
 
-/** Why a client is not let in; a user whom nobody knows and a wrong password look the same. */
-function refusalOf(decision: Decision, username: string | undefined): Refusal | undefined {
-  if (typeof decision === "object") {
-    return "authenticated" in decision || decision.reason === Reason.Success ? undefined : decision
-  }
-  if (decision) return undefined
-  const isUnknown = decision === undefined && username !== undefined
-  return { reason: isUnknown ? Reason.BadUserNameOrPassword : Reason.NotAuthorized }
-}
-
 /** The client is who it says, or not; what is left is whether its will may be published. */
 function conclude(link: Link, decision: Decision, proof?: Properties): void | Promise<void> {
   const refusal = refusalOf(decision, link.connecting!.username)
   if (refusal !== undefined) {
-    link.core.offenders.failed(link.transport.remoteAddress, link.core.now())
+    if (isOffence(refusal)) link.core.offenders.failed(link.transport.remoteAddress, link.core.now())
     return refuse(link, link.level, refusal)
   }
   const { serving } = link
-  const admission: Partial<Admission> = typeof decision === "object" && "authenticated" in decision ? decision : {}
+  const admission: Partial<Admission> = isAdmission(decision) ? decision : {}
   const connect = link.connect!
   const clientId = connect.clientId || `${serving.limits.assignedClientIdPrefix}${randomUUIDv7("base64url")}` // [MQTT-3.1.3-6]
   const { protocolLevel, remoteAddress, listener } = link.connecting!

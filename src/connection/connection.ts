@@ -114,7 +114,10 @@ export class Connection {
         if (link.state === "closing" || link.state === "closed") break
       }
       if (framer.reason !== Reason.Success) this.onUnreadable(framer.reason)
-      if (link.state === "open" && !link.isBusy) this.restrain()
+      if (link.state === "open" && !link.isBusy) {
+        this.restrain()
+        link.recheckIfDue()
+      }
     } catch (error) {
       this.onBug(error)
     }

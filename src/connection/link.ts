@@ -61,6 +61,8 @@ export class Link implements Outlet, Peer, Waiting {
   exchange: Exchange | undefined
   authenticationMethod: string | undefined
   isReauthenticating = false
+  /** By when its re-authentication must be done. */
+  reauthentication: Timer | undefined
   /** Who decides what the client may do: the auth that has let it in, or whom that has named. */
   authority: Authority | undefined
   /** Undefined where the authority has no opinion on topics. */
@@ -74,6 +76,8 @@ export class Link implements Outlet, Peer, Waiting {
   outgoingAliases: OutgoingAliases | undefined
   /** Somebody's answer is awaited, and nothing is read until it is there. */
   isBusy = false
+  /** Decisions have changed while one was awaited that may still go by what was before: it is looked at again afterwards. */
+  isRecheckDue = false
   /** When the last packet came. */
   lastReceivedAt: number
   deadline: Timer | undefined
@@ -150,7 +154,9 @@ export class Link implements Outlet, Peer, Waiting {
     this.client = client
     this.authority = authority
     this.permissions = Permissions.of(authority, client)
-    this.receiving = this.permissions && new Receiving(this.permissions, client, this)
+    // What it holds stays in order, whoever decides on what comes behind.
+    if (this.receiving !== undefined) this.receiving.permissions = this.permissions
+    else if (this.permissions !== undefined) this.receiving = new Receiving(this.permissions, this)
     this.expiry?.cancel()
     if (expiresAt === undefined) return
     this.expiry = this.core.timers.schedule(expiresAt, () => this.disconnect(Reason.MaximumConnectTime))
@@ -294,7 +300,20 @@ export class Link implements Outlet, Peer, Waiting {
   }
 
   recheck(auth: Auth): void {
-    if (this.serving.auth === auth && this.state === "open") void recheck(this)
+    if (this.serving.auth !== auth) return
+    this.permissions?.forget()
+    this.isRecheckDue = this.state !== "open" || this.isBusy
+    if (this.state === "open") this.recheckNow()
+  }
+
+  recheckIfDue(): void {
+    if (!this.isRecheckDue) return
+    this.isRecheckDue = false
+    this.recheckNow()
+  }
+
+  private recheckNow(): void {
+    recheck(this).catch((error) => this.core.onBug(error))
   }
 
   /** Says goodbye with `reason`, where the level knows how, and closes. The will is due. [MQTT-4.13.1-1] */
@@ -351,6 +370,7 @@ export class Link implements Outlet, Peer, Waiting {
     this.state = state
     this.deadline?.cancel()
     this.expiry?.cancel()
+    this.reauthentication?.cancel()
     this.heldAcks = []
     this.onAcknowledged?.()
     if (this.session !== undefined) this.core.sessions.detach(this.session, this, isWillDue)

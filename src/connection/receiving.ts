@@ -4,7 +4,6 @@
  * A decision may take its time. Messages that come meanwhile queue behind the one that waits, so that their order is
  * kept; the bytes held are bounded like a backlog, and QoS 0 beyond is dropped.
  */
-import type { Client } from "../broker/ports.ts"
 import type { QoS, Reason } from "../codec/index.ts"
 import type { Message, SendPublish } from "../session/index.ts"
 import { isPromise } from "./decide.ts"
@@ -36,13 +35,12 @@ export interface ReceivingLink {
 export class Receiving {
   private readonly held: (HeldPublish & { allowed: boolean | undefined })[] = []
   private heldBytes = 0
-  private readonly permissions: Permissions
-  private readonly client: Client
+  /** Undefined: by now everything is allowed. */
+  permissions: Permissions | undefined
   private readonly link: ReceivingLink
 
-  constructor(permissions: Permissions, client: Client, link: ReceivingLink) {
+  constructor(permissions: Permissions, link: ReceivingLink) {
     this.permissions = permissions
-    this.client = client
     this.link = link
   }
 
@@ -67,10 +65,11 @@ export class Receiving {
 
   private ask(topicName: string): boolean | Promise<boolean> {
     const failed = (error: unknown) => {
-      this.link.core.logger.error(`auth failed for ${this.client.clientId} on ${topicName}: ${error}`)
+      this.link.core.logger.error(`auth failed for ${this.link.name} on ${topicName}: ${error}`)
       return false
     }
     try {
+      if (this.permissions === undefined) return true
       const permission = this.permissions.ask("receive", topicName)
       if (!isPromise(permission)) return isPermitted(permission)
       return Promise.resolve(permission).then(isPermitted, failed)

@@ -35,6 +35,8 @@ export interface SocketServing {
   readonly wantsCertificate: boolean
   /** Which proxies may say who a client is; undefined: nobody has to. */
   readonly isTrustedProxy: ((address: string) => boolean) | undefined
+  /** What stands for the address of a client that has none: one of a Unix socket, or one that has gone already. */
+  readonly addressless: "unix" | "unknown"
 }
 
 class SocketTransport implements Transport {
@@ -108,10 +110,12 @@ class Preface implements Receiver {
 }
 
 export function socketHandlers(socketServing: SocketServing): SocketHandler<Receiver> {
-  const { core, serving, wantsCertificate, isTrustedProxy } = socketServing
+  const { core, serving, wantsCertificate, isTrustedProxy, addressless } = socketServing
   const pool = new BlockPool()
+  const addressOf = (socket: Socket<Receiver>) => socket.remoteAddress ?? addressless
   const refuse = (socket: Socket<Receiver>, why: string) => {
-    core.logger.info(`closing ${addressOf(socket)} on ${serving.id}: ${why}`)
+    const hasGone = socket.remoteAddress === undefined // a health check that only connects, say
+    core.logger[hasGone ? "debug" : "info"](`closing ${addressOf(socket)} on ${serving.id}: ${why}`)
     socket.terminate()
   }
   return {
@@ -147,8 +151,4 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
       core.logger.debug(`socket error from ${addressOf(socket)}: ${error.message}`)
     },
   }
-}
-
-function addressOf(socket: Socket<Receiver>): string {
-  return socket.remoteAddress ?? "unix"
 }

@@ -63,7 +63,7 @@ class TcpListener implements Listener {
     const serving: Serving = { id: this.id, auth, limits: this.limits, usernameFrom, connections: 0 }
     const { isTrustedProxy } = this
     const wantsCertificate = tls?.ca !== undefined
-    const handlers = socketHandlers({ core, serving, wantsCertificate, isTrustedProxy })
+    const handlers = socketHandlers({ core, serving, wantsCertificate, isTrustedProxy, addressless: "unknown" })
     const keys = tls && readKeys(tls)
     this.server = this.listen(handlers, keys, this.port)
     const { hostname, port } = this.server

@@ -56,7 +56,8 @@ class UnixListener implements Listener {
     const { id, auth, limits, path, mode } = this
     await core.auths.open(auth)
     const serving: Serving = { id, auth, limits, connections: 0 }
-    const socket = socketHandlers({ core, serving, wantsCertificate: false, isTrustedProxy: undefined })
+    const isTrustedProxy = undefined
+    const socket = socketHandlers({ core, serving, wantsCertificate: false, isTrustedProxy, addressless: "unix" })
     await removeStale(path)
     const umask = process.umask(0o777 & ~mode) // nobody slips in between bind and chmod
     try {

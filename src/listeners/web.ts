@@ -86,17 +86,16 @@ class WebListener implements Listener {
       return text(404, "there is /healthz and /readyz")
     }
     const routes = isDashboard ? { "/healthz": () => text(200, "ok"), "/readyz": () => readiness(core) } : {}
-    const secure = tls === undefined ? {} : { tls }
+    const error = (fault: unknown) => {
+      core.onBug(fault)
+      return text(500, "a fault of the broker's own")
+    }
+    // In development a fault shows strangers our sources; out of it a port may be taken twice unless that is forbidden.
+    const common = { hostname, port, error, development: false, reusePort: false, ...(tls !== undefined && { tls }) }
     try {
       return door === undefined
-        ? Bun.serve<DoorData>({
-            hostname,
-            port,
-            ...secure,
-            routes,
-            fetch: () => text(404, "there is /healthz and /readyz"),
-          })
-        : Bun.serve<DoorData>({ hostname, port, ...secure, routes, fetch, websocket: door.handlers })
+        ? Bun.serve<DoorData>({ ...common, routes, fetch: () => text(404, "there is /healthz and /readyz") })
+        : Bun.serve<DoorData>({ ...common, routes, fetch, websocket: door.handlers })
     } catch (error) {
       throw new ManjuError("LISTEN_FAILED", `cannot listen on ${hostname}:${port}: ${whyNoListener(error)}`, {
         cause: error,

@@ -135,7 +135,7 @@ export class WebSocketDoor {
 
   /** Turns a request into a WebSocket, or refuses to; undefined if it has become one. */
   upgrade(request: Request, server: Server<DoorData>): Response | undefined {
-    const { pathname } = new URL(request.url)
+    const pathname = URL.parse(request.url)?.pathname // none where a Host header makes no URL
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       return text(426, "MQTT over WebSocket is spoken here", { Upgrade: "websocket" })
     }
@@ -213,7 +213,7 @@ export function checkDoor({ path, origins, limits }: DoorOptions): void {
     throw new ManjuError("INVALID_OPTION", `a WebSocket's path begins with /, unlike ${JSON.stringify(path)}`)
   }
   for (const origin of origins ?? []) {
-    if (origin !== "*" && URL.parse(origin)?.origin !== origin) {
+    if (origin !== "*" && (origin.includes("*") || URL.parse(origin)?.origin !== origin)) {
       throw new ManjuError(
         "INVALID_OPTION",
         `origins are such as https://app.example.com, unlike ${JSON.stringify(origin)}`,

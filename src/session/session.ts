@@ -137,6 +137,7 @@ export class Session {
 
   /** A delivery that was in flight when the last run ended. */
   restoreInflight(delivery: Delivery): void {
+    if (this.inflight.get(delivery.packetId) !== undefined) return // two with one id: only one can be acknowledged
     delivery.isSent = true
     delivery.isReleased = delivery.message === undefined
     this.inflight.restore(delivery.packetId, delivery)

@@ -99,6 +99,11 @@ describe("when an exchange has succeeded", () => {
     expect(together!.authorize).toBeDefined()
   })
 
+  test("all() gives back what proves the broker, also where others take their time", async () => {
+    const auth = all(knowing("X", { authenticated: true, data }), deciding(Promise.resolve(true)))
+    expect(await step(auth)).toEqual({ authenticated: true, data })
+  })
+
   test("any() asks nobody else: that member has let the client in, and decides from then on", async () => {
     const others = deciding(false)
     const member = knowing("X", true, { authenticated: true, username: "ada" })

@@ -131,6 +131,7 @@ for (const [name, compose] of [
 
     test("a refusal whose reason is success is none; whatever else is no decision is one", () => {
       const decide = (decision: unknown) => compose({ authenticate: () => decision as Decision }).authenticate
+      expect(decide({ reason: Reason.Success })(connecting())).not.toHaveProperty("reason")
       expect(decide({ reason: Reason.Success })(connecting())).toBeTruthy()
       for (const decision of [0, 1, "yes", { ok: 1 }] as unknown[]) {
         expect(decide(decision)(connecting())).toBe(decision as Decision)

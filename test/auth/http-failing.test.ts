@@ -1,5 +1,5 @@
 /** `http(...)` and a service that fails: everything is refused, in bounded time and memory, and it is said once. */
-import { describe, expect, test } from "bun:test"
+import { describe, expect, spyOn, test } from "bun:test"
 import { type HttpAuthOptions, http } from "../../src/auth/http.ts"
 import type { Auth, Decision } from "../../src/broker/ports.ts"
 import { Reason } from "../../src/codec/index.ts"
@@ -110,13 +110,10 @@ describe("what is no clear answer is a refusal", () => {
   })
 
   test("an answer that breaks off", async () => {
-    await using service = new QuestionedService()
-    const half = new ReadableStream<Uint8Array>({
-      start: (controller) => controller.enqueue(Buffer.from('{ "allow": true }')),
-      pull: (controller) => controller.error(new Error("broken")),
-    })
-    service.answer = () => new Response(half)
-    const { auth, context } = opened(service.url)
+    const half = 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{ "allow": true }'
+    const data = (socket: { end(data: string): void }) => socket.end(half)
+    using service = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data } })
+    const { auth, context } = opened(`http://127.0.0.1:${service.port}/`)
     expect(await decisionOf(auth)).toEqual(unavailable)
     expect(context.logged[0]).toContain("cannot be reached: ")
   })
@@ -190,6 +187,14 @@ describe("an answer that does not come in time", () => {
     expect(await decisionOf(patient)).toEqual({ authenticated: true })
   })
 
+  test("is not waited for either where its request cannot be given up", async () => {
+    using _ = spyOn(globalThis, "fetch").mockImplementation(
+      Object.assign(() => new Promise<Response>(() => {}), { preconnect: fetch.preconnect }),
+    )
+    const { auth } = opened("http://127.0.0.1/", { timeoutMs: 20 })
+    expect(await decisionOf(auth)).toEqual(unavailable)
+  })
+
   test("makes room for the next", async () => {
     await using service = new QuestionedService()
     const { auth } = opened(service.url, { timeoutMs: 100, requestsAtOnce: 1 })
@@ -210,7 +215,9 @@ test("questions that wait for their turn are bounded in number", async () => {
   expect(await decisionOf(auth, "one more")).toEqual(unavailable)
   expect(context.logged[0]).toContain("has 20000 questions waiting already")
   auth.close!()
-  expect(new Set(await Promise.all(waiting))).toHaveLength(1)
+  expect(new Set((await Promise.all(waiting)).map((each) => JSON.stringify(each)))).toEqual(
+    new Set([JSON.stringify(unavailable)]),
+  )
 })
 
 describe("an outage", () => {
@@ -225,6 +232,27 @@ describe("an outage", () => {
     expect(context.logged).toEqual([
       `error: ${service.url} answers with status 500; what it would have to decide is refused until it answers`,
       `info: ${service.url} answers again; 6 questions were refused`,
+    ])
+  })
+
+  test("that lasts is logged once, and the next counts from the beginning", async () => {
+    await using service = new QuestionedService()
+    const { auth, context } = opened(service.url)
+    for (const failures of [3, 2]) {
+      service.answer = () => new Response(null, { status: 500 })
+      for (let count = 0; count < failures; count++) {
+        await decisionOf(auth)
+        context.clock.advance(60)
+      }
+      service.answer = () => Response.json({ allow: true })
+      await decisionOf(auth)
+    }
+    const levels = context.logged.map((line) => line.replace(/:.*;/, ":"))
+    expect(levels).toEqual([
+      "error: what it would have to decide is refused until it answers",
+      "info: 3 questions were refused",
+      "error: what it would have to decide is refused until it answers",
+      "info: 2 questions were refused",
     ])
   })
 

@@ -156,6 +156,8 @@ describe("%u and %c", () => {
     ["c/c", undefined, "c1", undefined],
     ["m/dev-c1.json", undefined, "c1", true],
     ["m/dev-c1", undefined, "c1", undefined],
+    ["m/dev-c1.jpeg", undefined, "c1", undefined],
+    ["m/log-c1.json", undefined, "c1", undefined],
     ["m/dev-.json", undefined, "", undefined],
     ["m/c1.json", undefined, "c1", undefined],
     ["ada/c1", "ada", "c1", true],
@@ -177,6 +179,21 @@ describe("%u and %c", () => {
       for (const filter of ["#", "+/+", "u/#", "u/+", "c/+", "x/+/y", "x/#", `x/pre-${name}/y`]) {
         expect([name, filter, ask(rules, "subscribe", filter, client)]).toEqual([name, filter, undefined])
       }
+    }
+  })
+
+  test("a name that begins with $ is reached by no wildcard, unless the rule itself says $", () => {
+    const rules = rulesOf("allow read %u/x", "allow read $dev-%c/y")
+    const client = sensor("$SYS", "c1")
+    const table: [filter: string, verdict: Verdict][] = [
+      ["#", undefined],
+      ["+/x", undefined],
+      ["+/y", undefined],
+      ["$SYS/#", undefined],
+      ["$dev-c1/#", true],
+    ]
+    for (const [filter, verdict] of table) {
+      expect([filter, ask(rules, "subscribe", filter, client)]).toEqual([filter, verdict])
     }
   })
 

@@ -124,19 +124,30 @@ describe("an auth is opened", () => {
     await all.open({ authenticate: () => true, close: () => calls.push("close") })
     await all.open(undefined)
     all.close()
+    all.close()
     expect(calls).toEqual(["close"])
   })
 })
 
 describe("an auth is closed", () => {
-  test("even if it was not open yet: as soon as it is, and its listener is not opened", async () => {
+  test("even if it was not open yet: as soon as it is, and nobody is told that it is", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const auth = new NotedAuth(() => promise)
+    const { auths: all } = auths()
+    const opening = message(all.open(auth))
+    all.close()
+    expect(auth.calls).toEqual(["open"])
+    resolve()
+    expect(await opening).toBe("CLOSED the broker has been closed")
+    expect(auth.calls).toEqual(["open", "close"])
+  })
+  test("with a broker whose listener is still opening", async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     const auth = new NotedAuth(() => promise)
     const broker = new Broker({ clock: new ManualClock() })
     const listening = message(broker.listen(listener(auth)))
     await microtasks()
     await broker.close({ timeoutMs: 1 })
-    expect(auth.calls).toEqual(["open"])
     resolve()
     expect(await listening).toBe("CLOSED the broker has been closed")
     expect(auth.calls).toEqual(["open", "close"])

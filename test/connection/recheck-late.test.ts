@@ -49,14 +49,17 @@ describe("while an answer is awaited", () => {
     await answers.asked[0]!.answer(false)
     expect(told(client)).toBe("disconnect 98, closed")
   })
-  test("one that leaves has left, whatever the answer", async () => {
-    const { answers, harness, client } = await awaited(exchange)
-    client.drop()
-    await answers.asked[0]!.answer(false)
-    expect(client.take()).toEqual([])
-    expect(harness.core.sessions.get("a")!.subscriptions.size).toBe(1)
-    expect(harness.logged.filter((line) => line.includes("not allowed"))).toEqual([])
-  })
+  for (const mayStay of [true, false])
+    test(`one that leaves has left: nothing follows from the answer ${mayStay}`, async () => {
+      const asked: string[] = []
+      const authorize: Auth["authorize"] = (_, action) => asked.push(action) > 0
+      const { answers, harness, client } = await awaited({ ...exchange, authorize })
+      client.drop()
+      asked.length = 0
+      await answers.asked[0]!.answer(mayStay)
+      expect([client.take(), asked]).toEqual([[], []])
+      expect(harness.core.sessions.get("a")!.subscriptions.size).toBe(1)
+    })
   test("one that is taken over has left: its successor has been let in on what holds now", async () => {
     const { answers, client, connect } = await awaited(exchange)
     const successor = connect()

@@ -106,6 +106,17 @@ describe("the address in the header", () => {
   })
 })
 
+test("a health check that only connects and goes, in any way, is not worth a line above debug", async () => {
+  const { port, core, logged } = await serve(behindProxy())
+  for (let check = 0; check < 20; check++) {
+    const client = await RawClient.open(port)
+    if (check % 2 === 0) client.destroy()
+    else client.end()
+  }
+  await eventually(() => core.metrics.socketsOpened === 20 && core.peers.size === 0, "all come and gone")
+  expect(logged.filter((line) => !line.startsWith("debug: "))).toEqual([])
+})
+
 describe("who is not let in", () => {
   test("somebody who is no trusted proxy and says that he speaks for another", async () => {
     const auth = new Doorman()

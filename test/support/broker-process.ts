@@ -5,6 +5,9 @@ import { join } from "node:path"
 
 const cli = join(import.meta.dir, "../../src/cli.ts")
 
+/** How long a broker may take to listen. */
+const PATIENCE_MS = 30_000
+
 /** A folder for a test's files; gone with `using`. */
 export function temporaryFolder() {
   const path = mkdtempSync(join(tmpdir(), "manju-"))
@@ -36,11 +39,13 @@ export class BrokerProcess {
   /** Starts `manju start` on a free port, and waits until it listens. Killed with `await using`. */
   static async start(...args: string[]): Promise<BrokerProcess> {
     const broker = BrokerProcess.spawn(...args)
+    const timer = setTimeout(() => broker.child.kill("SIGKILL"), PATIENCE_MS)
     let said = ""
     for await (const chunk of broker.child.stdout.pipeThrough(new TextDecoderStream())) {
       said += chunk
       if (said.split("\n").length > 2) break // both of its lines
     }
+    clearTimeout(timer)
     broker.port = Number(said.match(/mqtt:\/\/[^ ]+:(\d+)/)?.[1])
     if (broker.port) return broker
     await broker.kill()

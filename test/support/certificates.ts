@@ -9,25 +9,39 @@ import { temporaryFolder } from "./broker-process.ts"
 /** Of the encrypted keys. */
 export const PASSPHRASE = "open sesame"
 
-const SERVER = "DNS:localhost,IP:127.0.0.1"
+const SERVER = { "DNS.1": "localhost", "IP.1": "127.0.0.1" }
 
 /** Who there is: who has signed it, its subject, its alternative names. */
-const people = {
+const people: Record<string, readonly [ca: string, subject: string, names: Record<string, string>]> = {
   server: ["ca", "/CN=localhost", SERVER],
   /** What replaces `server`. */
   renewed: ["ca", "/CN=renewed", SERVER],
-  client: ["ca", "/CN=alice", "email:alice@example.com,DNS:alice.example.com"],
-  /** Two common names, and a name with a comma behind one that nobody here can read. */
-  odd: ["ca", "/CN=first/CN=second", "otherName:1.2.3.4;UTF8:unread,URI:urn:a\\, DNS:root,IP:192.0.2.7"],
-  nameless: ["ca", "/O=nobody", undefined],
+  client: ["ca", "/CN=alice", { "email.1": "alice@example.com", "DNS.1": "alice.example.com" }],
+  /** Two common names; and a name that looks like two, behind one that nobody here can read. */
+  odd: [
+    "ca",
+    "/CN=first/CN=second",
+    { "otherName.1": "1.2.3.4;UTF8:unread", "URI.1": "urn:a\\, DNS:root", "IP.1": "192.0.2.7" },
+  ],
+  nameless: ["ca", "/O=nobody", {}],
   rogueServer: ["rogueCa", "/CN=localhost", SERVER],
-  rogueClient: ["rogueCa", "/CN=alice", "email:alice@example.com"],
+  rogueClient: ["rogueCa", "/CN=alice", { "email.1": "alice@example.com" }],
   /** Through an authority in between. */
   chained: ["intermediate", "/CN=localhost", SERVER],
-  chainedClient: ["intermediate", "/CN=carol", "email:carol@example.com"],
-} as const satisfies Record<string, readonly [ca: string, subject: string, names: string | undefined]>
+  chainedClient: ["intermediate", "/CN=carol", { "email.1": "carol@example.com" }],
+}
 
-type Person = keyof typeof people | "expired"
+type Person =
+  | "server"
+  | "renewed"
+  | "client"
+  | "odd"
+  | "nameless"
+  | "rogueServer"
+  | "rogueClient"
+  | "chained"
+  | "chainedClient"
+  | "expired"
 type Name = Person | "ca" | "rogueCa" | "intermediate"
 
 export class Certificates {
@@ -90,11 +104,18 @@ export class Certificates {
     return openssl(...this.request(name, `/CN=${commonName}`), ...out, ...signature)
   }
 
-  private sign(name: string, ca: string, subject: string, names: string | undefined): Promise<void> {
-    const extensions = ["-addext", "basicConstraints=critical,CA:FALSE"]
-    if (names !== undefined) extensions.push("-addext", `subjectAltName=${names}`)
+  private async sign(name: string, ca: string, subject: string, names: Record<string, string>): Promise<void> {
+    const lines = Object.entries(names).map(([kind, value]) => `${kind} = ${value}`)
+    const extensions = [
+      "basicConstraints = critical,CA:FALSE",
+      ...(lines.length > 0 ? ["subjectAltName = @names"] : []),
+    ]
+    const sections = ["[req]", "distinguished_name = req", "[extensions]", ...extensions, "[names]", ...lines, ""]
+    const configuration = this.path(`${name}.cnf`)
+    await Bun.write(configuration, sections.join("\n"))
     const out = ["-x509", "-days", "2", "-out", this.path(`${name}.crt`)]
-    return openssl(...this.request(name, subject), ...out, ...this.signedBy(ca), ...extensions)
+    const configured = ["-config", configuration, "-extensions", "extensions"]
+    await openssl(...this.request(name, subject), ...out, ...this.signedBy(ca), ...configured)
   }
 
   /** A client that was known until yesterday. */

@@ -31,7 +31,7 @@ export interface OpenFile {
 /** Opens or makes the database, for this process alone. Throws an `Error` that names the file and says what is wrong. */
 export function openFile(path: string, durability: Durability): OpenFile {
   const isFile = path !== ":memory:"
-  if (isFile && existsSync(path) && statSync(path).size > 0) closing(openToRead(path), () => undefined)
+  if (isFile && sizeOf(path) > 0) closing(openToRead(path, true), () => undefined)
   return naming(path, () => {
     const lock = isFile ? lockFile(`${path}-lock`) : undefined
     try {
@@ -49,19 +49,24 @@ export function openFile(path: string, durability: Durability): OpenFile {
   })
 }
 
-/** Opens a database to look at it, whether or not somebody is using it. Throws what is wrong with it. */
-export function openToRead(path: string): Database {
+/**
+ * Opens a database to look at it, whether or not somebody is using it. Throws what is wrong with it; `mayBeUnmade`: but not
+ * that there is nothing in it, as when its broker was killed while it made it.
+ */
+export function openToRead(path: string, mayBeUnmade = false): Database {
   return naming(path, () => {
     // Without a log and without a user nothing can change: then nothing need be left beside it, not even for a moment.
-    const isAtRest = !existsSync(`${path}-lock`) && (!existsSync(`${path}-wal`) || statSync(`${path}-wal`).size === 0)
+    const isAtRest = !existsSync(`${path}-lock`) && sizeOf(`${path}-wal`) === 0 && sizeOf(`${path}-journal`) === 0
+    // A broker that was killed while it made the database may have left something to be undone: that takes writing.
+    const readable = sizeOf(`${path}-journal`) === 0 ? { readonly: true } : { readwrite: true, create: false }
     const sqlite = isAtRest
       ? new Database(
           `${pathToFileURL(path).href}?immutable=1`,
           constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI,
         )
-      : new Database(path, { readonly: true })
+      : new Database(path, readable)
     try {
-      assertOurs(sqlite, path)
+      assertOurs(sqlite, path, mayBeUnmade)
       return sqlite
     } catch (error) {
       sqlite.close()
@@ -108,7 +113,7 @@ function migrate(sqlite: Database): void {
 }
 
 /** Throws if the file is damaged, no database of ours, or of a newer version. It is read from end to end: 0.3 s for 180 MB. */
-function assertOurs(sqlite: Database, path: string): void {
+function assertOurs(sqlite: Database, path: string, mayBeUnmade: boolean): void {
   let applicationId: number
   let version: number
   try {
@@ -120,12 +125,17 @@ function assertOurs(sqlite: Database, path: string): void {
     const reason = (error as Error).message.replaceAll("\n", " ")
     throw new Error(`${path} is not a database that can be read: ${reason}`, { cause: error })
   }
+  if (mayBeUnmade && applicationId === 0 && version === 0 && isUnmade(sqlite)) return
   if (applicationId !== APPLICATION_ID) throw new Error(`${path} is a database, but not one of manju's`)
   if (version > migrations.length) {
     throw new Error(
       `${path} was written by a newer manju (version ${version} of the database, this one knows ${migrations.length})`,
     )
   }
+}
+
+function isUnmade(sqlite: Database): boolean {
+  return sqlite.query("SELECT 1 FROM sqlite_schema").get() === null
 }
 
 function pragma(sqlite: Database, name: "application_id" | "user_version"): number {
@@ -153,6 +163,11 @@ function lockFile(path: string): { release(): void } {
     lock.close()
   }
   throw new Error("its lock comes and goes")
+}
+
+/** 0 for a file that is not there. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
 function inodeOf(path: string): number | undefined {

@@ -4,6 +4,9 @@ import { History, type Operation } from "./history.ts"
 import { contentTypeOf, describe, type Message, NEVER, numberIn, payloadOf } from "./message.ts"
 import type { Client } from "./role.ts"
 
+/** What a broker can say that it has done: taken a message, done what was asked about a subscription or a session. */
+export type Acknowledged = "message" | "request" | "session"
+
 /** The ledger that it belongs to. */
 export interface Book {
   readonly life: number
@@ -11,7 +14,7 @@ export interface Book {
   /** The next place in the order of events. */
   now(): number
   isRetainedTopic(topic: string): boolean
-  onAcknowledged(what: "request"): void
+  onAcknowledged(what: Acknowledged): void
   report(problem: string): void
 }
 

@@ -26,7 +26,7 @@ export class Claim {
   /** Wants no more of the session, now and then. */
   waver(): void {
     const { random } = this
-    if (this.wish === "go on" && random.chance(0.2)) this.wish = random.pick(["begin anew", "end with the connection"])
+    if (this.wish === "go on" && random.chance(0.3)) this.wish = random.pick(["begin anew", "end with the connection"])
   }
 
   /** The client connects; gives Clean Start. */

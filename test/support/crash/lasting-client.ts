@@ -225,6 +225,7 @@ export class LastingClient {
       this.unreleased.clear()
       account.end()
     }
+    if ((!sessionPresent || !claim.isLasting) && !this.role.isVisitor) this.ledger.onAcknowledged("session")
     for (const [packetId, { message, isReceived }] of this.flows) {
       if (isReceived) this.answer("pubrel", packetId)
       else {

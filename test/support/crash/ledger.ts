@@ -5,7 +5,7 @@
  * makes the broker responsible for it; a subscription is in force for certain from its SUBACK until something else is
  * asked. Where the two leave no doubt the message must arrive, or must not; where there is doubt nothing is demanded.
  */
-import { Account, type Book } from "./account.ts"
+import { Account, type Acknowledged, type Book } from "./account.ts"
 import type { History, Operation } from "./history.ts"
 import { describe, type Message, NEVER, numberIn, payloadOf } from "./message.ts"
 import type { Client } from "./role.ts"
@@ -20,7 +20,7 @@ export class Ledger implements Book {
   private readonly accounts: Account[] = []
   private readonly retained = new Map<string, Message[]>()
   private clock = 0
-  private readonly awaited = { message: [] as (() => void)[], request: [] as (() => void)[] }
+  private readonly awaited = new Map<Acknowledged, () => void>()
 
   now(): number {
     return ++this.clock
@@ -63,13 +63,13 @@ export class Ledger implements Book {
     this.onAcknowledged("message")
   }
 
-  /** Resolves when the next message, or SUBSCRIBE or UNSUBSCRIBE, is acknowledged. */
-  acknowledgement(what: "message" | "request"): Promise<void> {
-    return new Promise((resolve) => this.awaited[what].push(resolve))
+  /** Resolves when the next thing of that kind is acknowledged. */
+  acknowledgement(what: Acknowledged): Promise<void> {
+    return new Promise((resolve) => this.awaited.set(what, resolve))
   }
 
-  onAcknowledged(what: "message" | "request"): void {
-    for (const resolve of this.awaited[what].splice(0)) resolve()
+  onAcknowledged(what: Acknowledged): void {
+    this.awaited.get(what)?.()
   }
 
   isRetainedTopic(topic: string): boolean {
