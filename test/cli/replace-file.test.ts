@@ -15,8 +15,9 @@ import {
 import { basename, dirname, join } from "node:path"
 import { replaceFile } from "../../src/cli/replace-file.ts"
 import { temporaryFolder } from "../support/broker-process.ts"
-import { manjuCommand, plain } from "../support/command.ts"
+import { manjuCommand } from "../support/command.ts"
 import { faults, Strace } from "../support/strace.ts"
+import { Terminal } from "../support/terminal.ts"
 
 setDefaultTimeout(60_000)
 
@@ -116,16 +117,16 @@ describe("the system is asked", () => {
   const renames = ["?rename", "?renameat", "?renameat2"]
   const writes = ["write", "pwrite64", "writev"]
 
-  /** `manju passwd add`, watched from when it waits for the password. */
+  /** `manju passwd add`, watched from when it asks for the password: then all its threads are there. */
   async function addWatched(path: string, fault?: string) {
-    const command = manjuCommand("passwd", "add", path, "ada")
-    const child = Bun.spawn(command, { stdin: "pipe", stdout: "ignore", stderr: "pipe", env: plain })
-    const strace = await Strace.process(child.pid, [...writes, ...renames, "fsync", "fdatasync"], fault)
-    child.stdin.write("ada's\n")
-    await child.stdin.end()
-    const [said, code] = await Promise.all([child.stderr.text(), child.exited])
+    using terminal = new Terminal()
+    terminal.run(manjuCommand("passwd", "add", path, "ada"))
+    await terminal.shows("Password for ada: ")
+    await using strace = await Strace.process(terminal.pid, [...writes, ...renames, "fsync", "fdatasync"], fault)
+    terminal.press("ada's\rada's\r")
+    const { code, shown } = await terminal.ended(path)
     const moments = await strace.detach()
-    return { code, said, calls: moments.filter(({ isEnd }) => !isEnd).map(({ call }) => call) }
+    return { code, shown, calls: moments.filter(({ isEnd }) => !isEnd).map(({ call }) => call) }
   }
 
   test("to make the new file durable before it takes the old one's name, and the name afterwards", async () => {
@@ -155,9 +156,9 @@ describe("the system is asked", () => {
     test(`and ${what} leaves the old file, and nothing beside it`, async () => {
       using file = place()
       writeFileSync(file.path, "# mine\n")
-      const { code, said } = await addWatched(file.path, fault)
-      expect(said).toMatch(/^manju: cannot write [^\n]+\n$/)
-      expect(said).toMatch(reason)
+      const { code, shown } = await addWatched(file.path, fault)
+      expect(shown).toMatch(/\r\nmanju: cannot write [^\n]+\n$/)
+      expect(shown).toMatch(reason)
       expect([code, readFileSync(file.path, "utf8"), file.others()]).toEqual([1, "# mine\n", []])
     })
 })

@@ -11,7 +11,7 @@ afterEach(closeBrokers)
 
 const door = (options: WebSocketOptions = {}) => websocket({ port: 0, id: "door", auth: allowAll(), ...options })
 
-describe("[MQTT-6.0.0-3] [MQTT-6.0.0-4] the subprotocol", () => {
+describe("[MQTT-6.0.0-3] [MQTT-6.0.0-4] [v3.1.1 MQTT-6.0.0-4] the subprotocol", () => {
   const table: [offered: string | undefined, chosen: string | undefined][] = [
     ["mqtt", "mqtt"],
     ["mqttv3.1", "mqttv3.1"],

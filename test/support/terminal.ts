@@ -16,6 +16,11 @@ export class Terminal implements Disposable {
     this.terminal = new Bun.Terminal({ data })
   }
 
+  /** Of the command that runs. */
+  get pid(): number {
+    return this.child!.pid
+  }
+
   /** Starts a command; the one before must have ended. */
   run(command: readonly string[]): void {
     this.child = Bun.spawn([...command], { env: plain, terminal: this.terminal })
@@ -34,10 +39,10 @@ export class Terminal implements Disposable {
     this.child!.kill(signal)
   }
 
-  /** Waits for the end of the command: its exit code, and what has been shown until `last` was. */
+  /** Waits for the end of the command and for its last line: its exit code, and all that has been shown. */
   async ended(last: string): Promise<{ code: number; shown: string }> {
     const code = await this.child!.exited
-    await eventually(() => this.shown.includes(last), `«${last}» in «${this.shown}»`)
+    await eventually(() => this.shown.includes(last) && this.shown.endsWith("\n"), `«${last}» at the terminal`)
     return { code, shown: this.shown }
   }
 

@@ -1,0 +1,235 @@
+/** A WebSocket that is slow, or has to wait: what is on its way to it and from it is bounded, and comes whole and in order. */
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
+import type { BrokerOptions } from "../../src/broker/broker.ts"
+import type { Core } from "../../src/broker/core.ts"
+import { type Auth, allowAll, websocket } from "../../src/index.ts"
+import { closeBrokers, serve } from "./brokers.ts"
+import { FrameClient, Opcode } from "./frames.ts"
+import { eventually, RawClient } from "./socket.ts"
+
+setDefaultTimeout(60_000)
+afterEach(closeBrokers)
+
+const served = (options: BrokerOptions = {}, auth: Auth = allowAll()) =>
+  serve(websocket({ port: 0, id: "door", auth }), options)
+
+/** What waits for the sockets: in the outboxes, and in Bun's own buffers behind them. */
+function waitingBytes(core: Core): number {
+  const waiting = Array.from(core.peers, (peer) => {
+    const { socket } = (peer as unknown as { transport: { socket: { getBufferedAmount(): number } } }).transport
+    return peer.backlogBytes + socket.getBufferedAmount()
+  })
+  return Math.max(...waiting)
+}
+
+describe("a slow reader", () => {
+  test("gets everything, whole and in order, however large", async () => {
+    const limits = { maximumBacklogBytes: 256 * 1024 * 1024, maximumPacketBytes: 4 * 1024 * 1024 }
+    const { port } = await served({ limits })
+    const slow = await FrameClient.connect(port, "slow")
+    const fast = await FrameClient.connect(port, "fast")
+    await slow.subscribe("t/#")
+    await fast.subscribe("t/#")
+    slow.pause()
+    const publisher = await FrameClient.connect(port, "publisher")
+    const sizes = Array.from({ length: 200 }, (_, i) => [10, 1000, 70_000, 300_000][i % 4]!)
+    sizes[100] = 3_000_000
+    for (const [i, size] of sizes.entries()) publisher.publish(`t/${i}`, Buffer.alloc(size, i))
+    await fast.until(() => fast.packets.length === sizes.length, "all messages at the fast one")
+    expect(slow.packets.length).toBeLessThan(sizes.length)
+    slow.resume()
+    await slow.until(() => slow.packets.length === sizes.length, "all messages at the slow one")
+    for (const client of [slow, fast])
+      for (const [i, { topic, payload }] of client.packets.entries()) {
+        expect(topic).toBe(`t/${i}`)
+        expect(payload.equals(Buffer.alloc(sizes[i]!, i))).toBe(true)
+      }
+  })
+
+  test("costs at most its backlog: QoS 0 is dropped and counted, QoS 1 comes whole", async () => {
+    const maximumBacklogBytes = 1_000_000
+    const { port, core } = await served({ limits: { maximumBacklogBytes } })
+    const slow = await FrameClient.connect(port, "slow")
+    await slow.subscribe("q0")
+    await slow.subscribe("q1", 1)
+    slow.pause()
+    const publisher = await FrameClient.connect(port, "publisher")
+    for (let i = 0; i < 600; i++) {
+      publisher.publish("q0", Buffer.alloc(50_000))
+      publisher.publish("q1", String(i), { qos: 1, messageId: i + 1 })
+    }
+    await publisher.until(() => publisher.packets.length === 600, "all acknowledgements")
+    expect(core.metrics.dropped["backlog full"]).toBeGreaterThan(0)
+    expect(waitingBytes(core)).toBeLessThanOrEqual(maximumBacklogBytes + 200_000) // a frame in Bun's buffer, a message over
+    slow.resume()
+    const came: string[] = []
+    while (came.length < 600) {
+      const { topic, messageId, payload } = await slow.next("publish")
+      if (topic !== "q1") continue
+      slow.send({ cmd: "puback", messageId: messageId! })
+      came.push(payload.toString())
+    }
+    expect(came).toEqual(Array.from({ length: 600 }, (_, i) => String(i)))
+    expect(core.metrics.dropped["queue full"]).toBe(0)
+  })
+
+  test("that reads by sips costs no more than one that does not read at all", async () => {
+    const maximumBacklogBytes = 20_000_000
+    const { port, core } = await served({ limits: { maximumBacklogBytes } })
+    const slow = await FrameClient.connect(port, "slow")
+    await slow.subscribe("#")
+    slow.pause()
+    const publisher = await FrameClient.connect(port, "publisher")
+    let most = 0
+    let sent = 0
+    for (let round = 0; round < 40; round++) {
+      for (let i = 0; i < 20; i++) publisher.publish("t", Buffer.alloc(1_000_000, sent++))
+      publisher.send({ cmd: "pingreq" })
+      await publisher.next("pingresp")
+      most = Math.max(most, waitingBytes(core))
+      const before = slow.receivedBytes
+      slow.resume()
+      await slow.until(() => slow.receivedBytes > before, "a sip")
+      slow.pause()
+    }
+    expect(core.metrics.dropped["backlog full"]).toBeGreaterThan(0)
+    expect(most).toBeGreaterThan(maximumBacklogBytes / 2)
+    expect(most).toBeLessThanOrEqual(maximumBacklogBytes + 3_000_000) // a frame in Bun's buffer, a message over
+  })
+
+  test("that asks and asks and never reads the answers is let go", async () => {
+    const { port, core } = await served({ limits: { maximumBacklogBytes: 10_000, maximumPacketBytes: 65_536 } })
+    const client = await FrameClient.connect(port, "asker")
+    client.pause()
+    const pings = Buffer.concat(Array.from({ length: 100_000 }, () => Buffer.from([0xc0, 0])))
+    for (let i = 0; i < 200 && core.peers.size > 0; i++) {
+      client.sendBytes(pings)
+      await Bun.sleep(0)
+    }
+    await eventually(() => core.peers.size === 0, "the end of it")
+  })
+})
+
+describe("while a decision takes its time", () => {
+  /** An auth that answers when the test says so. */
+  function hesitant() {
+    const { promise: decision, resolve: decide } = Promise.withResolvers<boolean>()
+    const auth: Auth = { authenticate: ({ clientId }) => (clientId === "late" ? decision : true) }
+    return { auth, decide }
+  }
+
+  test("what the client sends waits, whole and in order, and nobody else does", async () => {
+    const { auth, decide } = hesitant()
+    const { port, core } = await served({ limits: { maximumBacklogBytes: 64 * 1024 * 1024 } }, auth)
+    const watcher = await FrameClient.connect(port, "watcher")
+    await watcher.subscribe("t/#")
+    const late = await FrameClient.request(port)
+    late.sendConnect("late")
+    const count = 300
+    for (let i = 0; i < count; i++) late.publish(`t/${i}`, Buffer.alloc(10_000, i))
+    late.send({ cmd: "pingreq" })
+    late.sendFrame(Opcode.ping, Buffer.from("alive")) // WebSocket itself goes on
+    await late.until(() => late.framesOf(Opcode.pong).length === 1, "the pong")
+    const other = await FrameClient.connect(port, "other")
+    other.publish("t/other", "now")
+    expect((await watcher.next("publish")).topic).toBe("t/other")
+    expect([late.packets, core.metrics.publishReceived]).toEqual([[], 1])
+    decide(true)
+    for (let i = 0; i < count; i++) {
+      const { topic, payload } = await watcher.next("publish")
+      expect([topic, payload.equals(Buffer.alloc(10_000, i))]).toEqual([`t/${i}`, true])
+    }
+    await late.next("pingresp")
+    expect(late.hasEnded).toBe(false)
+  })
+
+  test("on every message, too: each waits for its own, in frames of any size", async () => {
+    const auth: Auth = {
+      authenticate: async () => true,
+      authorize: async (_, action, topic) => {
+        if (action === "publish") await Bun.sleep(Number(topic.split("/")[1]) % 3)
+        return true
+      },
+    }
+    const { port } = await served({}, auth)
+    const watcher = await FrameClient.connect(port, "watcher")
+    await watcher.subscribe("t/#")
+    const client = await FrameClient.connect(port, "client")
+    for (let i = 0; i < 100; i++) {
+      client.publish(`t/${i}`, String(i), { qos: 1, messageId: i + 1 })
+      if (i % 10 === 0) client.sendBytes(Buffer.alloc(0))
+    }
+    for (let i = 0; i < 100; i++) expect((await watcher.next("publish")).topic).toBe(`t/${i}`)
+    await client.until(() => client.packets.length === 100, "all acknowledgements")
+    expect(client.packets.map(({ messageId }) => messageId)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1))
+  })
+
+  test("a client that does not wait is let go once it has sent a packet and a backlog", async () => {
+    const { auth, decide } = hesitant()
+    const limits = { maximumPacketBytes: 100_000, maximumBacklogBytes: 400_000 }
+    const { port, core, logged } = await served({ limits }, auth)
+    const late = await FrameClient.request(port)
+    late.sendConnect("late")
+    for (let i = 0; i < 100; i++) late.publish("t", Buffer.alloc(10_000))
+    await late.until(() => late.hasClosed, "the close")
+    expect(logged).toEqual(["warn: closing late (127.0.0.1): it sends on while it has to wait"])
+    decide(true)
+    await eventually(() => core.peers.size === 0, "no peer")
+    expect(core.metrics.publishReceived).toBe(0)
+    const patient = await FrameClient.request(port)
+    patient.sendConnect("late") // the decision stands
+    for (let i = 0; i < 30; i++) patient.publish("t", Buffer.alloc(10_000))
+    await patient.next("connack")
+    await eventually(() => core.metrics.publishReceived === 30, "all of them")
+  })
+
+  test("nor does it help to send next to nothing, in very many frames", async () => {
+    const { auth } = hesitant()
+    const limits = { maximumPacketBytes: 100_000, maximumBacklogBytes: 400_000 }
+    const { port, core } = await served({ limits }, auth)
+    const watcher = await FrameClient.connect(port, "watcher")
+    for (const size of [0, 1]) {
+      const late = await FrameClient.request(port)
+      late.sendConnect("late")
+      let frames = 0
+      while (!late.hasClosed && frames < 100_000) {
+        for (let i = 0; i < 100; i++) late.sendBytes(Buffer.alloc(size))
+        frames += 100
+        watcher.send({ cmd: "pingreq" })
+        await watcher.next("pingresp")
+      }
+      expect(frames).toBeLessThan(10_000) // each costs memory, whatever is in it
+    }
+    await eventually(() => core.peers.size === 1, "no peer but the watcher")
+  })
+
+  test("a client that has gone meanwhile is nobody any more", async () => {
+    const { auth, decide } = hesitant()
+    const { port, core } = await served({}, auth)
+    const late = await FrameClient.request(port)
+    late.sendConnect("late")
+    late.publish("t", "never")
+    await eventually(() => core.metrics.connectsReceived === 1, "the CONNECT")
+    late.destroy()
+    await eventually(() => core.peers.size === 0, "no peer")
+    decide(true)
+    await Bun.sleep(0)
+    expect([core.sessions.size, core.metrics.connections, core.metrics.publishReceived]).toEqual([0, 0, 0])
+  })
+})
+
+test("a client that never closes its own half after ours is cut off all the same", async () => {
+  const { port, core } = await served()
+  const client = await FrameClient.connect(port, "stubborn")
+  client.sendConnect("stubborn") // a second CONNECT
+  await client.next("disconnect")
+  await client.until(() => client.hasEnded, "the end of the broker's half")
+  const stillOpen = () => client.write(Buffer.alloc(1000))
+  await eventually(() => {
+    if (!client.hasClosed) stillOpen()
+    return client.hasClosed
+  }, "a reset")
+  expect(core.peers.size).toBe(0)
+  const raw = await RawClient.open(port)
+  raw.destroy()
+})
