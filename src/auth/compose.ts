@@ -12,7 +12,6 @@
 import {
   type Action,
   type Auth,
-  type AuthContext,
   type Authenticated,
   type Authority,
   type Client,
@@ -24,7 +23,6 @@ import {
   Reason,
   type Refusal,
 } from "../broker/ports.ts"
-import { closeShared, openShared } from "./shared.ts"
 
 /**
  * Lets in who is denied by none of the auths and allowed by at least one of them; after that too, all of them decide what
@@ -81,25 +79,12 @@ function membersOf(name: string, auths: readonly Auth[]): readonly Auth[] {
   return [...new Set(auths)]
 }
 
-/** Each member is opened and closed with the whole; where opening one fails, those before it are closed again. */
-function lifeOf(members: readonly Auth[]): Required<Pick<Auth, "open" | "close">> {
-  const opened: [Auth, AuthContext][] = []
-  const close = () => {
-    for (const [member, context] of opened.splice(0)) closeShared(member, context)
-  }
+/** The members are opened with the whole. The broker closes them: others may have them too. */
+function lifeOf(members: readonly Auth[]): Required<Pick<Auth, "open">> {
   return {
     async open(context) {
-      try {
-        for (const member of members) {
-          await openShared(member, context)
-          opened.push([member, context])
-        }
-      } catch (error) {
-        close()
-        throw error
-      }
+      for (const member of members) await context.open(member)
     },
-    close,
   }
 }
 

@@ -2,11 +2,22 @@ import { ManjuError } from "./errors.ts"
 import type { Auth, AuthContext, Clock, Logger } from "./ports.ts"
 import type { FileWatch } from "./watch.ts"
 
-/** The auths of the open listeners: each is opened once, however many listeners have it, and closed with the broker. */
+/** An auth that is open or about to be. */
+interface Opened {
+  readonly opening: Promise<void>
+  isReady: boolean
+  /** Whether a listener has it by itself. */
+  isAsked: boolean
+  /** Those that are made of it. */
+  readonly compositions: Set<Auth>
+}
+
+/**
+ * The auths of the open listeners, and those that they are made of: each is opened once, however many listeners and
+ * compositions have it, and closed with the broker. When its decisions change, all of them are told.
+ */
 export class Auths {
-  /** Those that are open or about to be. */
-  private readonly opened = new Map<Auth, Promise<void>>()
-  private readonly ready = new Set<Auth>()
+  private readonly opened = new Map<Auth, Opened>()
   private isClosed = false
   private readonly files: FileWatch
   private readonly clock: Clock
@@ -21,32 +32,58 @@ export class Auths {
   }
 
   /** Makes an auth ready to be asked. Rejects with what makes it useless; the next time it is tried again. */
-  open(auth: Auth | undefined): Promise<void> {
-    if (auth === undefined) return Promise.resolve()
-    let opening = this.opened.get(auth)
-    if (opening === undefined) {
-      opening = this.begin(auth)
-      this.opened.set(auth, opening)
-      opening.catch(() => this.opened.delete(auth))
-    }
-    return opening
+  async open(auth: Auth | undefined): Promise<void> {
+    if (auth === undefined) return
+    const opened = this.entry(auth)
+    opened.isAsked = true
+    await opened.opening
   }
 
   close(): void {
     this.isClosed = true
-    for (const auth of this.ready) this.end(auth)
-    this.ready.clear()
+    for (const [auth, { isReady }] of this.opened) if (isReady) this.end(auth)
     this.opened.clear()
   }
 
+  private entry(auth: Auth): Opened {
+    let opened = this.opened.get(auth)
+    if (opened === undefined) {
+      opened = { opening: this.begin(auth), isReady: false, isAsked: false, compositions: new Set() }
+      this.opened.set(auth, opened)
+      opened.opening.catch(() => this.opened.delete(auth))
+    }
+    return opened
+  }
+
   private async begin(auth: Auth): Promise<void> {
-    const { files, clock, logger, onChanged } = this
-    const watch: AuthContext["watch"] = (path, changed) => files.watch(path, () => this.guard(changed))
+    const { files, clock, logger } = this
+    const context: AuthContext = {
+      logger,
+      clock,
+      watch: (path, changed) => files.watch(path, () => this.guard(changed)),
+      open: (member) => this.openMember(member, auth),
+      changed: () => this.changed(auth, new Set()),
+    }
     this.assertOpen()
-    await auth.open?.({ logger, clock, watch, changed: () => onChanged(auth) })
+    await auth.open?.(context)
     if (this.isClosed) this.end(auth) // that came too late
     this.assertOpen()
-    this.ready.add(auth)
+    this.opened.get(auth)!.isReady = true
+  }
+
+  private async openMember(member: Auth, composition: Auth): Promise<void> {
+    const opened = this.entry(member)
+    opened.compositions.add(composition)
+    await opened.opening
+  }
+
+  /** Tells the listeners that have the auth, by itself or in others. */
+  private changed(auth: Auth, told: Set<Auth>): void {
+    const opened = this.opened.get(auth)
+    if (opened === undefined || told.has(auth)) return
+    told.add(auth)
+    if (opened.isAsked) this.onChanged(auth)
+    for (const composition of opened.compositions) this.changed(composition, told)
   }
 
   private assertOpen(): void {

@@ -98,12 +98,14 @@ export interface Authority {
   mayStay?(client: Client): boolean | PromiseLike<boolean>
 }
 
-/** What an auth is given to work with, when the first listener that has it opens. */
+/** What an auth is given to work with, when the first listener opens that has it or another that is made of it. */
 export interface AuthContext {
   readonly logger: Logger
   readonly clock: Clock
   /** Calls `changed` some time after the file at `path` has changed, or has come or gone, until the returned function is called. */
   watch(path: string, changed: () => void): () => void
+  /** Opens an auth of which this one is made, unless it is open already, alone or within others; it closes with the broker. */
+  open(member: Auth): Promise<void>
   /** Says that decisions may be others now: clients and subscriptions that are not allowed any more end (0x98, 0x87). */
   changed(): void
 }

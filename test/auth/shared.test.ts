@@ -1,14 +1,17 @@
-/** The life of auths within others: each is opened once, told of changes to all that have it, and closed after the last. */
+/** The life of auths within others: each is opened once, told of changes to all that have it, and closed with the broker. */
 import { describe, expect, test } from "bun:test"
 import { all, any } from "../../src/auth/compose.ts"
+import { Auths } from "../../src/broker/auths.ts"
 import type { Auth, AuthContext } from "../../src/broker/ports.ts"
-import { FakeAuthContext } from "../support/auth-context.ts"
+import { FileWatch } from "../../src/broker/watch.ts"
+import { ManualClock } from "../support/clock.ts"
+import { microtasks } from "../support/store.ts"
 
 /** An auth that notes what becomes of it. */
 class Noted implements Auth {
   readonly life: string[] = []
   context: AuthContext | undefined
-  private readonly failure: Error | undefined
+  failure: Error | undefined
 
   constructor(failure?: Error) {
     this.failure = failure
@@ -31,105 +34,80 @@ class Noted implements Auth {
   }
 }
 
+/** The auths of a broker, and which of them its listeners were told have changed. */
+function opening() {
+  const clock = new ManualClock()
+  const told: Auth[] = []
+  const logger = { debug() {}, info() {}, warn() {}, error() {} }
+  return { auths: new Auths(new FileWatch(clock), clock, logger, (auth) => told.push(auth)), told }
+}
+
 describe("the members of a composition", () => {
   for (const compose of [all, any])
-    test(`of ${compose.name}() are opened and closed with it, once each`, async () => {
+    test(`of ${compose.name}() are opened with it, once each, and closed with the broker`, async () => {
       const [first, second] = [new Noted(), new Noted()]
-      const context = new FakeAuthContext()
-      const auth = compose(first, { authenticate: () => true }, second, first)
-      await auth.open!(context)
+      const { auths } = opening()
+      await auths.open(compose(first, { authenticate: () => true }, second, first))
       expect([first.life, second.life]).toEqual([
         ["open", "opened"],
         ["open", "opened"],
       ])
-      auth.close!()
-      auth.close!()
+      auths.close()
+      auths.close()
+      await microtasks()
       expect([first.life, second.life]).toEqual([
         ["open", "opened", "closed"],
         ["open", "opened", "closed"],
       ])
     })
 
-  test("have what the broker gives: its clock, its log, its files", async () => {
-    const member = new Noted()
-    const context = new FakeAuthContext()
-    await all(member).open!(context)
-    member.context!.logger.info("hello")
-    const unwatch = member.context!.watch("a.txt", () => {})
-    expect([member.context!.clock.now(), context.logged, context.watched]).toEqual([
-      context.clock.now(),
-      ["info: hello"],
-      ["a.txt"],
+  test("that fail to open fail the whole; both are tried again the next time", async () => {
+    const [first, failing] = [new Noted(), new Noted(new Error("users.txt: no such file"))]
+    const { auths } = opening()
+    const whole = all(first, failing)
+    await expect(auths.open(whole)).rejects.toThrow("users.txt: no such file")
+    failing.failure = undefined
+    await auths.open(whole)
+    expect([first.life, failing.life]).toEqual([
+      ["open", "opened"],
+      ["open", "open", "opened"],
     ])
-    unwatch()
-    expect(context.watched).toEqual([])
-    member.context!.changed()
-    expect(context.changes).toBe(1)
-  })
-
-  test("that fail to open fail the whole, which closes those that are open", async () => {
-    const [first, failing, last] = [new Noted(), new Noted(new Error("users.txt: no such file")), new Noted()]
-    const auth = all(first, failing, last)
-    await expect(auth.open!(new FakeAuthContext())).rejects.toThrow("users.txt: no such file")
-    expect([first.life, failing.life, last.life]).toEqual([["open", "opened", "closed"], ["open"], []])
-    const throwing: Auth = {
-      authenticate: () => true,
-      open: () => {
-        throw new Error("at once")
-      },
-    }
-    await expect(any(throwing).open!(new FakeAuthContext())).rejects.toThrow("at once")
-  })
-
-  test("may be opened again, after they failed and after they were closed", async () => {
-    let isFailing = true
-    let opened = 0
-    const member: Auth = {
-      authenticate: () => true,
-      open: () => {
-        if (isFailing) throw new Error("not yet")
-        opened++
-      },
-    }
-    const auth = all(member)
-    await expect(auth.open!(new FakeAuthContext())).rejects.toThrow("not yet")
-    isFailing = false
-    await auth.open!(new FakeAuthContext())
-    auth.close!()
-    await auth.open!(new FakeAuthContext())
-    expect(opened).toBe(2)
   })
 })
 
-describe("an auth that several compositions have", () => {
-  test("is opened by the first and closed after the last, in whatever order they end", async () => {
+describe("an auth that a listener has alone, and others within compositions", () => {
+  for (const isAloneFirst of [true, false])
+    test(`is opened once, ${isAloneFirst ? "alone" : "within"} first`, async () => {
+      const rules = new Noted()
+      const { auths } = opening()
+      const both = [rules, all(any(rules), new Noted())]
+      for (const auth of isAloneFirst ? both : both.reverse()) await auths.open(auth)
+      expect(rules.life).toEqual(["open", "opened"])
+    })
+
+  test("is opened once when all ask at the same time", async () => {
     const rules = new Noted()
-    const [one, two] = [all(rules, new Noted()), any(rules)]
-    const context = new FakeAuthContext()
-    await Promise.all([one.open!(context), two.open!(context)])
+    const { auths } = opening()
+    await Promise.all([rules, all(rules), any(rules)].map((auth) => auths.open(auth)))
     expect(rules.life).toEqual(["open", "opened"])
-    one.close!()
-    expect(rules.life).toEqual(["open", "opened"])
-    two.close!()
-    expect(rules.life).toEqual(["open", "opened", "closed"])
   })
 
-  test("tells all of them that its decisions are others, and none that is closed", async () => {
+  test("tells the listeners of all of them that its decisions are others, once each, and nobody else", async () => {
     const rules = new Noted()
-    const contexts = [new FakeAuthContext(), new FakeAuthContext()] as const
-    const auths = [all(rules), all(any(rules), rules)] as const
-    for (const [index, auth] of auths.entries()) await auth.open!(contexts[index]!)
+    const { auths, told } = opening()
+    const inner = any(rules)
+    const whole = all(inner, rules)
+    const other = all(new Noted())
+    for (const auth of [rules, whole, other]) await auths.open(auth)
     rules.context!.changed()
-    expect(contexts[0].changes).toBe(1)
-    expect(contexts[1].changes).toBeGreaterThan(0)
-    auths[0].close!()
-    rules.context!.changed()
-    expect(contexts[0].changes).toBe(1)
+    expect(new Set(told)).toEqual(new Set([rules, whole]))
+    expect(told).toHaveLength(2)
   })
 
   test("fails all of them if it fails to open", async () => {
     const rules = new Noted(new Error("no"))
-    const outcomes = await Promise.allSettled([all(rules), any(rules)].map((auth) => auth.open!(new FakeAuthContext())))
+    const { auths } = opening()
+    const outcomes = await Promise.allSettled([all(rules), any(rules)].map((auth) => auths.open(auth)))
     expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"])
     expect(rules.life).toEqual(["open"])
   })

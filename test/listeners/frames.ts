@@ -62,6 +62,10 @@ export class FrameClient extends PacketClient {
   readonly frames: Frame[] = []
   private isWebSocket = false
   private unread: Buffer = Buffer.alloc(0)
+  /** What has come behind `unread`, and how much of both it takes to go on: a large frame is put together once. */
+  private gathered: Buffer[] = []
+  private gatheredBytes = 0
+  private neededBytes = 0
 
   /** Asks for a WebSocket and waits for the answer. */
   static async request(place: Place, request: UpgradeRequest = {}): Promise<FrameClient> {
@@ -110,7 +114,12 @@ export class FrameClient extends PacketClient {
   }
 
   protected receive(chunk: Buffer): void {
-    this.unread = Buffer.concat([this.unread, chunk])
+    this.gathered.push(chunk)
+    this.gatheredBytes += chunk.length
+    if (this.unread.length + this.gatheredBytes < this.neededBytes) return
+    this.unread = Buffer.concat([this.unread, ...this.gathered.splice(0)])
+    this.gatheredBytes = 0
+    this.neededBytes = 0
     if (!this.isWebSocket) {
       const end = this.unread.indexOf("\r\n\r\n")
       if (end < 0) return
@@ -131,7 +140,10 @@ export class FrameClient extends PacketClient {
     const start = short === 127 ? 10 : short === 126 ? 4 : 2
     if (unread.length < start) return false
     const length = start === 2 ? short : start === 4 ? unread.readUInt16BE(2) : Number(unread.readBigUInt64BE(2))
-    if (unread.length < start + length) return false
+    if (unread.length < start + length) {
+      this.neededBytes = start + length
+      return false
+    }
     const payload = unread.subarray(start, start + length)
     const opcode = unread[0]! & 0x0f
     this.unread = unread.subarray(start + length)

@@ -1,5 +1,5 @@
 /** What an auth is given to work with, in a test: it notes what the auth says, and files change when the test says so. */
-import type { AuthContext, Client, Connecting, Logger } from "../../src/broker/ports.ts"
+import type { Auth, AuthContext, Client, Connecting, Logger } from "../../src/broker/ports.ts"
 import { ManualClock } from "./clock.ts"
 
 export class FakeAuthContext implements AuthContext {
@@ -18,6 +18,11 @@ export class FakeAuthContext implements AuthContext {
   /** The files that are watched. */
   get watched(): string[] {
     return Array.from(this.watching, ({ path }) => path)
+  }
+
+  /** Opens a member as a broker does that has nobody else. */
+  async open(member: Auth): Promise<void> {
+    await member.open?.(this)
   }
 
   watch(path: string, changed: () => void): () => void {
