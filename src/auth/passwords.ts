@@ -5,9 +5,10 @@
  * verification that has succeeded is remembered with the user, as an HMAC of the password under a key that only this
  * process knows: a client that comes back is let in at once, without a promise. It is forgotten when the hash changes.
  *
- * No answer tells whether a user exists. A refusal takes the work of one hash of each kind (scheme and parameters) that
- * the file holds, whether the user is there or not and whatever its own kind is; where the user is there, its own hash is
- * among them. What comes before that is the same for everybody.
+ * No refusal tells whether a user exists. It takes the work of one hash of each kind (scheme and parameters) that the file
+ * holds, one after another in an order that is the file's, whether the user is there or not and whatever its own kind is;
+ * where the user is there, its own hash stands for its kind. (Its own first would be quicker for who knows the password,
+ * but even the order can be told from the time: memory is warm or cold.) What comes before that is the same for everybody.
  *
  * A client keeps the right to stay for as long as the user it came in as has the hash it came in with: that entry of the
  * file is its authority.
@@ -90,7 +91,7 @@ class User implements Authority {
 
 class Passwords implements Auth {
   private users = new Map<string, User>()
-  /** One hash of each kind that the file holds: the work of a refusal. */
+  /** One hash of each kind that the file holds, the cheapest first: the work of a refusal. */
   private samples: readonly PasswordHash[] = []
   /** What is being verified or waits for it, by the proof: the same password of the same user is verified once. */
   private readonly pending = new Map<string, Promise<Decision>>()
@@ -137,13 +138,13 @@ class Passwords implements Auth {
   private async verify(username: string, password: Uint8Array, proof: Buffer): Promise<Decision> {
     const { samples } = this
     const user = this.users.get(username)
-    const isRight = (await user?.hash.verify(password)) ?? false
-    if (isRight && user!.isCurrent) {
-      user!.proof = proof
-      return user!.admission
-    }
     for (const sample of samples) {
-      if (sample.kind !== user?.hash.kind) await sample.verify(password)
+      const own = user?.hash.kind === sample.kind ? user : undefined
+      const isRight = await (own?.hash ?? sample).verify(password)
+      if (isRight && own?.isCurrent) {
+        own.proof = proof
+        return own.admission
+      }
     }
     return this.refusal(username)
   }
@@ -173,7 +174,7 @@ class Passwords implements Auth {
     const isOther = kept < users.size || kept < this.users.size
     for (const [username, user] of this.users) user.isCurrent = users.get(username) === user
     this.users = users
-    this.samples = [...samples.values()]
+    this.samples = [...samples.values()].sort((one, other) => one.cost - other.cost)
     return isOther
   }
 }

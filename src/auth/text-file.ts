@@ -52,7 +52,6 @@ export async function followFile(
   context: AuthContext,
   take: (text: string) => void,
 ): Promise<() => void> {
-  take(await readText(path))
   /** The reading that counts: of two that overlap the later one. */
   let latest: object | undefined
   const reread = async () => {
@@ -64,9 +63,22 @@ export async function followFile(
       if (reading === latest) context.logger.error(`${(error as Error).message}; what it said before stays in force`)
     }
   }
-  const unwatch = context.watch(path, () => void reread())
-  return () => {
+  const unwatch = context.watch(path, () => void reread()) // first: what changes while it is read must not be missed
+  const stop = () => {
     latest = undefined
     unwatch()
   }
+  try {
+    let text: string
+    let reading: object
+    do {
+      reading = latest = {}
+      text = await readText(path)
+    } while (reading !== latest)
+    take(text)
+  } catch (error) {
+    stop()
+    throw error
+  }
+  return stop
 }

@@ -7,7 +7,7 @@
 import { type BigIntStats, promises, statSync } from "node:fs"
 import type { Clock } from "./ports.ts"
 
-const LOOK_EVERY_MS = 2000
+const LOOK_EVERY_MS = 1000
 /** What a file looks like that is not there, or cannot be looked at. */
 const MISSING = "missing"
 
@@ -18,6 +18,8 @@ interface Watched {
   seen: string
   /** A slow disk is not asked again before it has answered. */
   isLooking: boolean
+  /** It has changed and has not come to rest since. */
+  isChanged: boolean
 }
 
 export class FileWatch {
@@ -31,7 +33,7 @@ export class FileWatch {
 
   /** Calls `changed` after the file has changed from what it is now, come or gone, until the returned function is called. */
   watch(path: string, changed: () => void): () => void {
-    const watched: Watched = { path, changed, seen: looksNow(path), isLooking: false }
+    const watched: Watched = { path, changed, seen: looksNow(path), isChanged: false, isLooking: false }
     this.watched.add(watched)
     this.stop ??= this.clock.every(LOOK_EVERY_MS, () => this.lookAtAll())
     return () => {
@@ -56,9 +58,14 @@ export class FileWatch {
     const stats = await promises.stat(watched.path, { bigint: true }).catch(() => undefined)
     watched.isLooking = false
     const looks = fingerprint(stats)
-    if (looks === watched.seen) return
+    // Told is what has stayed the same for two looks: some write a file in place, and for a moment it is empty.
+    const isSettled = looks === watched.seen
     watched.seen = looks
-    if (this.watched.has(watched)) watched.changed()
+    if (!isSettled) watched.isChanged = true
+    else if (watched.isChanged) {
+      watched.isChanged = false
+      if (this.watched.has(watched)) watched.changed()
+    }
   }
 }
 

@@ -53,6 +53,21 @@ describe("a hash that another program has written is understood", () => {
     })
 })
 
+test("kinds are told apart by what they cost, as the time to verify them has it", () => {
+  const threePasses = written.find(([, kind]) => kind === "argon2id m=4096,t=3,p=4")![2]
+  const texts = [...written.map(([, , text]) => text), threePasses.replace("m=4096,t=3", "m=8192,t=1")]
+  const byCost = texts.map((text) => parseHash(text)!).sort((one, other) => one.cost - other.cost)
+  expect([...new Set(byCost.map(({ kind }) => kind))]).toEqual([
+    "sha512",
+    "argon2id m=8,t=1,p=1",
+    "pbkdf2-sha512 i=101",
+    "pbkdf2-sha512 i=1000",
+    "argon2id m=8192,t=1,p=4",
+    "argon2id m=4096,t=3,p=4",
+    "argon2id m=47104,t=1,p=1",
+  ])
+})
+
 describe("what is none of those hashes is not taken for one", () => {
   const salt = Buffer.alloc(16, 1).toString("base64")
   const sum = Buffer.alloc(64, 2).toString("base64")

@@ -40,11 +40,13 @@ function watching(watched = path) {
   const files = new FileWatch(clock)
   let count = 0
   const stop = files.watch(watched, () => void count++)
-  /** Lets so much time pass that the file is looked at; resolves with how often its watcher has been told. */
+  /** Lets so much time pass that the file is looked at twice; resolves with how often its watcher has been told. */
   const look = async () => {
-    clock.advance(2)
-    await Promise.allSettled(stat.mock.results.map(({ value }) => value))
-    await microtasks()
+    for (let looks = 0; looks < 2; looks++) {
+      clock.advance(1)
+      await Promise.allSettled(stat.mock.results.map(({ value }) => value))
+      await microtasks()
+    }
     return told()
   }
   const told = () => {
@@ -135,6 +137,20 @@ describe("a change is told once", () => {
     const { look } = watching()
     writeFileSync(path, "changed in the same turn")
     expect([await look(), await look()]).toEqual([1, 0])
+  })
+  test("not before it has come to rest: who writes a file in place empties it first", async () => {
+    const { clock, told } = watching()
+    for (const text of ["", "two", "two, three"]) {
+      writeFileSync(path, text)
+      clock.advance(1)
+      await Promise.allSettled(stat.mock.results.map(({ value }) => value))
+      await microtasks()
+      expect(told()).toBe(0)
+    }
+    clock.advance(1)
+    await Promise.allSettled(stat.mock.results.map(({ value }) => value))
+    await microtasks()
+    expect(told()).toBe(1)
   })
   test("several between two looks are one", async () => {
     const { look } = watching()

@@ -1,0 +1,129 @@
+/**
+ * Connections that are up to no good, many at a time, against a broker that is a process of its own: while they stand a healthy
+ * client is served within a second through every door, memory stays bounded, and in time they are gone.
+ */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import mqtt from "mqtt-packet"
+import { hex } from "../support/bytes.ts"
+import { Certificates } from "../support/certificates.ts"
+import { CONNECT_TIMEOUT_SECONDS, type Door, Doors } from "../support/doors.ts"
+import { attack, SERVED_WITHIN_MS, visit, withstand } from "../support/siege.ts"
+import { frame, Opcode, upgradeText } from "./frames.ts"
+import { eventually } from "./socket.ts"
+
+setDefaultTimeout(60_000)
+
+let certificates: Certificates
+let doors: Doors
+/** A broker apart for what ends by Bun's own clock alone, after ten seconds and some: it begins with the first test. */
+let apart: Doors
+let endless: Promise<void>
+beforeAll(async () => {
+  certificates = await Certificates.make()
+  doors = await Doors.open(certificates)
+  apart = await Doors.open(certificates)
+  for (const door of ["tcp", "tls", "ws", "wss"] as const) for (const each of [doors, apart]) await visit(each, door)
+  endless = withstand(apart, endlessRequests)
+  endless.catch(() => {}) // its test tells
+})
+afterAll(async () => {
+  await doors[Symbol.asyncDispose]()
+  await apart[Symbol.asyncDispose]()
+  certificates[Symbol.dispose]()
+})
+
+/** A CONNECT of MQTT 5.0 with a keep-alive of a second. */
+const connectBytes = (index: number) =>
+  mqtt.generate({
+    cmd: "connect",
+    protocolId: "MQTT",
+    protocolVersion: 5,
+    clean: true,
+    keepalive: 1,
+    clientId: `announcer-${index}`,
+  })
+const HELLO = hex("16 03 01 00 c8 01 00 00 c4 03 03")
+const NOTHING = Buffer.alloc(0)
+/** What every length of 256 MiB looks like, less one byte. */
+const GIANT = hex("ff ff ff 7f")
+
+/** Requests of HTTP, and handshakes before them, that never begin, stop, or drip. */
+async function endlessRequests() {
+  const request = Buffer.from(upgradeText().slice(0, -2))
+  const drip = Buffer.from("x")
+  return [
+    ...(await attack(apart.ports.ws, 500, (index) => (index % 2 === 0 ? NOTHING : request))),
+    ...(await attack(apart.ports.ws, 500, () => request, drip)),
+    ...(await attack(apart.ports.wss, 500, (index) => (index % 2 === 0 ? NOTHING : HELLO))),
+    ...(await attack(apart.ports.wss, 500, () => HELLO, drip)),
+  ]
+}
+
+describe("2,000 connections", () => {
+  test("half-open, or dripping a byte at a time: of a CONNECT, of a PROXY header", async () => {
+    const parts = [NOTHING, hex("10"), hex("10 20 0004 4d51"), hex("10 ff ff")]
+    const start = hex("10 ff 7f 0004 4d515454 05 02 003c 00 ff00") // a client id of 65,280 bytes
+    const proxied = Buffer.from("PROXY TCP4 1")
+    await withstand(doors, async () => [
+      ...(await attack(doors.ports.tcp, 500, (index) => parts[index % parts.length]!)),
+      ...(await attack(doors.ports.tcp, 1000, () => start, Buffer.from("x"))),
+      ...(await attack(doors.ports.proxy, 250, (index) => (index % 2 === 0 ? NOTHING : proxied))),
+      ...(await attack(doors.ports.proxy, 250, () => proxied, Buffer.from("1"))),
+    ])
+  })
+
+  test("that announce 256 MiB and send nothing: strangers, and clients that were let in, as long as they say something", async () => {
+    const publish = Buffer.concat([hex("30"), GIANT, hex("0001 74")])
+    await withstand(doors, async () => [
+      ...(await attack(doors.ports.tcp, 1000, () => Buffer.concat([hex("10"), GIANT]))),
+      ...(await attack(doors.ports.tcp, 1000, (index) => Buffer.concat([connectBytes(index), publish]))),
+    ])
+  })
+
+  test("whose TLS handshake never begins, stops or drips", async () => {
+    await withstand(doors, async () => [
+      ...(await attack(doors.ports.tls, 1000, (index) => (index % 2 === 0 ? NOTHING : HELLO))),
+      ...(await attack(doors.ports.tls, 1000, () => HELLO, hex("00"))),
+    ])
+  })
+
+  test("of WebSockets: silent ones, frames announced that never come, frames of more than may be", async () => {
+    const upgrade = Buffer.from(upgradeText())
+    const frames = [
+      NOTHING,
+      frame(Opcode.binary, hex("10"), true, 4_000_000),
+      frame(Opcode.binary, NOTHING, true, 1 << 30),
+      frame(Opcode.binary, hex("10 ff ff"), false),
+    ]
+    const first = (index: number) => Buffer.concat([upgrade, frames[index % frames.length]!])
+    await withstand(doors, () => attack(doors.ports.ws, 2000, first))
+  })
+})
+
+describe("another protocol than the door's", () => {
+  const table: [name: string, door: Door, bytes: Buffer][] = [
+    ["HTTP where MQTT is spoken", "tcp", Buffer.from(upgradeText())],
+    ["HTTP where MQTT over TLS is spoken", "tls", Buffer.from(upgradeText())],
+    ["HTTP where a PROXY header comes first", "proxy", Buffer.from(upgradeText())],
+    ["TLS where MQTT is spoken in clear", "tcp", HELLO],
+    ["MQTT where HTTP is spoken", "ws", connectBytes(0)],
+    ["MQTT where HTTP over TLS is spoken", "wss", connectBytes(0)],
+    ["MQTT where MQTT over TLS is spoken", "tls", connectBytes(0)],
+    ["MQTT where a PROXY header comes first", "proxy", connectBytes(0)],
+    ["noise where MQTT is spoken", "tcp", Buffer.alloc(4096, 0xff)],
+    ["noise where HTTP is spoken", "ws", Buffer.alloc(4096, 0xff)],
+    ["an endless header where HTTP is spoken", "ws", Buffer.from(`GET / HTTP/1.1\r\nA: ${"x".repeat(100_000)}`)],
+  ]
+  for (const [name, door, bytes] of table)
+    test(`${name}, 100 times: closed at once`, async () => {
+      const attackers = await attack(doors.ports[door], 100, () => bytes)
+      const start = performance.now()
+      for (const attacker of attackers) await attacker.until(() => attacker.hasEnded, "the end")
+      expect(performance.now() - start).toBeLessThan(CONNECT_TIMEOUT_SECONDS * 1000) // not for want of a CONNECT
+      for (const attacker of attackers) attacker.destroy()
+      await eventually(() => doors.isQuiet, "quiet")
+      expect(await visit(doors, "tcp")).toBeLessThan(SERVED_WITHIN_MS)
+    })
+})
+
+test("2,000 connections whose request of HTTP, or handshake before it, never begins, stops or drips", () => endless)

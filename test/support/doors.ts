@@ -1,0 +1,90 @@
+/**
+ * A broker with a door of every kind, as a process of its own, so that its memory and its open sockets can be counted from
+ * outside. `bun doors.ts FOLDER` serves with the certificate that is there until it is killed; `Doors` starts and watches it.
+ */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { allowAll } from "../../src/auth/allow.ts"
+import { Broker } from "../../src/broker/broker.ts"
+import { tcp } from "../../src/listeners/tcp.ts"
+import { websocket } from "../../src/listeners/web.ts"
+import type { Certificates } from "./certificates.ts"
+
+export type Door = "tcp" | "tls" | "proxy" | "ws" | "wss"
+
+/** How long somebody may be there without saying who he is. */
+export const CONNECT_TIMEOUT_SECONDS = 2
+
+const PAGE_BYTES = 4096
+
+export class Doors {
+  ports: Record<Door, number> = { tcp: 0, tls: 0, proxy: 0, ws: 0, wss: 0 }
+  /** What it has said on standard error. */
+  logged = ""
+  /** The text of the certificate by which its own is known. */
+  readonly authority: string
+  private quietCount = 0
+  private readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">
+
+  private constructor(certificates: Certificates) {
+    this.authority = certificates.text("ca")
+    const command = [process.execPath, import.meta.path, certificates.folder]
+    this.child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe"] })
+    void this.listen()
+  }
+
+  /** Starts it, and waits until all doors are open. Killed with `await using`. */
+  static async open(certificates: Certificates): Promise<Doors> {
+    const doors = new Doors(certificates)
+    for await (const line of doors.child.stdout.pipeThrough(new TextDecoderStream())) {
+      doors.ports = JSON.parse(line) as Doors["ports"]
+      doors.quietCount = doors.openCount
+      return doors
+    }
+    throw new Error(`it does not open: ${doors.logged}`)
+  }
+
+  /** Memory in use, bytes. */
+  get residentBytes(): number {
+    return Number(readFileSync(`/proc/${this.child.pid}/statm`, "utf8").split(" ")[1]) * PAGE_BYTES
+  }
+
+  /** Whether it has no more sockets and files open than when it had just been started. */
+  get isQuiet(): boolean {
+    return this.openCount <= this.quietCount
+  }
+
+  private get openCount(): number {
+    return readdirSync(`/proc/${this.child.pid}/fd`).length
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill("SIGKILL")
+    await this.child.exited
+  }
+
+  private async listen(): Promise<void> {
+    for await (const chunk of this.child.stderr.pipeThrough(new TextDecoderStream())) this.logged += chunk
+  }
+}
+
+async function serve(folder: string): Promise<void> {
+  const say = (level: string) => (message: string) => console.error(`${level}: ${message}`)
+  const logger = { debug() {}, info: say("info"), warn: say("warn"), error: say("error") }
+  const limits = { connectTimeoutSeconds: CONNECT_TIMEOUT_SECONDS, maximumPacketBytes: 268_435_455 }
+  const broker = new Broker({ limits, logger })
+  const common = { port: 0, auth: allowAll() }
+  const tls = { cert: join(folder, "server.crt"), key: join(folder, "server.key") }
+  const listeners = {
+    tcp: tcp(common),
+    tls: tcp({ ...common, tls }),
+    proxy: tcp({ ...common, proxy: { trusted: ["127.0.0.1"] } }),
+    ws: websocket(common),
+    wss: websocket({ ...common, tls }),
+  }
+  const ports: Record<string, number> = {}
+  for (const [name, listener] of Object.entries(listeners)) ports[name] = (await broker.listen(listener)).port
+  console.log(JSON.stringify(ports))
+}
+
+if (import.meta.main) await serve(process.argv[2]!)
