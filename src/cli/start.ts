@@ -5,6 +5,7 @@ import { allowAll, allowAnonymous } from "../auth/allow.ts"
 import { all, any } from "../auth/compose.ts"
 import { passwords } from "../auth/passwords.ts"
 import { Broker, type Listener } from "../broker/broker.ts"
+import { ManjuError } from "../broker/errors.ts"
 import type { Auth } from "../broker/ports.ts"
 import { assertGuarded, brokerOptions, listenerLimits, type StartFlags } from "../config.ts"
 import { tcp } from "../listeners/tcp.ts"
@@ -23,7 +24,15 @@ export async function start(flags: StartFlags): Promise<number> {
   const places: string[] = []
   let mqttPort: number | undefined
   for (const [scheme, listener] of listenersOf(flags)) {
-    const { hostname, port } = await broker.listen(listener)
+    const address = await broker.listen(listener).catch((error: unknown) => {
+      const flag = scheme === "http" ? "http" : scheme.startsWith("ws") ? "ws" : undefined
+      const isAsked = flag === undefined || flags[flag] !== undefined
+      if (isAsked || !(error instanceof ManjuError) || error.code !== "LISTEN_FAILED") throw error
+      logger.warn(`${error.message}: left out; --${flag} takes another port, --no-${flag} none`)
+      return undefined
+    })
+    if (address === undefined) continue
+    const { hostname, port } = address
     const host = hostname.includes(":") ? `[${hostname}]` : hostname
     places.push(pc.green(scheme === "unix" ? hostname : `${scheme}://${host}:${port}`))
     if (scheme === "mqtt") mqttPort = port

@@ -14,8 +14,8 @@ import type { Certificate } from "../broker/ports.ts"
 
 type PemName = "cert" | "key" | "ca"
 
-/** How long a complaint is not repeated. */
-const SAID_ONCE_MS = 1000
+/** How long a complaint is not repeated: of several files that change each asks, some a look later. */
+const SAID_ONCE_MS = 5000
 
 /** PEM: the text itself, its bytes, or the path of a file. */
 export type Pem = string | Uint8Array
@@ -89,7 +89,7 @@ export function watchKeys(
       core.logger.info(`${id}: new connections get the new certificate`)
     } catch (error) {
       const { message } = error as Error
-      const isSaid = message === complaint && core.now() - complainedAt < SAID_ONCE_MS // each file that changes asks
+      const isSaid = message === complaint && core.now() - complainedAt < SAID_ONCE_MS
       if (isSaid) return
       complaint = message
       complainedAt = core.now()
@@ -145,9 +145,9 @@ function readPem(name: PemName, pem: Pem | undefined): string {
 function readCertificates(name: PemName, pem: Pem | undefined): string {
   const text = readPem(name, pem)
   const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []
-  if (certificates.length === 0) throw unusable(name, pem, "there is no certificate in it")
-  if (certificates.length < text.split("-----BEGIN CERTIFICATE").length - 1)
-    throw unusable(name, pem, "it is not whole")
+  const begun = text.split("-----BEGIN CERTIFICATE").length - 1
+  if (begun === 0) throw unusable(name, pem, "there is no certificate in it")
+  if (certificates.length < begun) throw unusable(name, pem, "it is not whole")
   try {
     for (const certificate of certificates) new X509Certificate(certificate)
   } catch (error) {

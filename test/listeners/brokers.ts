@@ -1,7 +1,8 @@
 /** Brokers for the tests of the listeners: with any listener, with what they log noted, and closed after the test. */
 import { Broker, type BrokerOptions, type Listener } from "../../src/broker/broker.ts"
 import type { Auth, Client, Connecting, Logger } from "../../src/broker/ports.ts"
-import { coreOf } from "./socket.ts"
+import type { ManualClock } from "../support/clock.ts"
+import { coreOf, eventually } from "./socket.ts"
 
 const open: Broker[] = []
 
@@ -19,6 +20,22 @@ export async function serve(listener: Listener, options: BrokerOptions = {}) {
   open.push(broker)
   const { port, hostname } = await broker.listen(listener)
   return { broker, core: coreOf(broker), port, hostname, logged }
+}
+
+/** Lets time pass, so that files are looked at, until the condition is true. */
+export async function lookUntil(clock: ManualClock, condition: () => boolean, what: string): Promise<void> {
+  await eventually(() => {
+    if (!condition()) clock.advance(1)
+    return condition()
+  }, what)
+}
+
+/** Lets files be looked at for ten seconds more, for what must not happen. */
+export async function lookAgain(clock: ManualClock): Promise<void> {
+  for (let second = 0; second < 10; second++) {
+    clock.advance(1)
+    await Bun.sleep(1)
+  }
 }
 
 /** What `broker.listen` or the making of the listener fails with, as `code: message`. */

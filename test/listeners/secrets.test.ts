@@ -7,9 +7,9 @@ import { readKeys } from "../../src/listeners/tls.ts"
 import { Certificates, PASSPHRASE } from "../support/certificates.ts"
 import { ManualClock } from "../support/clock.ts"
 import { cheapHash } from "../support/password-file.ts"
-import { closeBrokers, serve } from "./brokers.ts"
+import { closeBrokers, lookUntil, serve } from "./brokers.ts"
 import { FrameClient, frame, Opcode } from "./frames.ts"
-import { eventually, RawClient } from "./socket.ts"
+import { RawClient } from "./socket.ts"
 
 setDefaultTimeout(60_000)
 
@@ -158,8 +158,7 @@ describe("keys and their passphrases", () => {
     const worse = [TOKEN, certificates.text("client", "key"), certificates.text("server", "key").slice(0, 100)]
     for (const [index, content] of worse.entries()) {
       writeFileSync(files.key, content)
-      clock.advance(2)
-      await eventually(() => logged.length > index, "a line")
+      await lookUntil(clock, () => logged.length > index, "a line")
     }
     core.files.touch()
     expectNothingIn(logged.join("\n"))

@@ -9,7 +9,7 @@ import { Certificates } from "../support/certificates.ts"
 import { ManualClock } from "../support/clock.ts"
 import { connect, endClients } from "../support/mqttjs.ts"
 import { handshake } from "../support/s-client.ts"
-import { closeBrokers, serve } from "./brokers.ts"
+import { closeBrokers, lookAgain, lookUntil, serve } from "./brokers.ts"
 import { eventually, RawClient } from "./socket.ts"
 
 setDefaultTimeout(60_000)
@@ -43,15 +43,9 @@ const doors = [
 
 async function served(tls: TlsOptions = own(), open: (tls: TlsOptions) => ReturnType<typeof tcp> = doors[0][1]) {
   const clock = new ManualClock()
-  const door = await serve(open(tls), { clock })
-  /** Lets the files be looked at some times, and waits until as many lines that begin so have been logged. */
-  const look = async (begins: string, count = 1) => {
-    let looks = 0
-    await eventually(() => {
-      if (looks++ < 10) clock.advance(1)
-      return lines(begins).length >= count
-    }, begins)
-  }
+  const door = await serve(open(tls), { clock, limits: { connectTimeoutSeconds: 3600 } })
+  /** Lets the files be looked at until as many lines that begin so have been logged. */
+  const look = (begins: string, count = 1) => lookUntil(clock, () => lines(begins).length >= count, begins)
   const lines = (begins: string) => door.logged.filter((line) => line.startsWith(begins))
   return { ...door, clock, look, lines }
 }
@@ -68,7 +62,7 @@ for (const [kind, open] of doors)
   describe(`${kind}: when the files have changed`, () => {
     const client = (port: number) => {
       const protocol = kind === "tcp" ? "mqtts" : "wss"
-      return connect(port, 5, { protocol, ca: certificates.text("ca") })
+      return connect(port, 5, { protocol, ca: certificates.text("ca"), keepalive: 0 })
     }
 
     test("new connections get the new certificate, and those that are open go on, at every QoS", async () => {
@@ -113,7 +107,7 @@ for (const [kind, open] of doors)
     })
 
     test("a new file that is no good is said once, and the old stays", async () => {
-      const { port, look, lines } = await served(own(), open)
+      const { port, look, lines, clock } = await served(own(), open)
       const { client: before } = await client(port)
       const spoil: [name: string, act: () => void, said: RegExp][] = [
         ["empty", () => writeFileSync(own().cert, ""), /tls\.cert \(.*own\.crt\) .* there is no certificate in it$/],
@@ -131,8 +125,7 @@ for (const [kind, open] of doors)
         expect(lines(STAYS).at(-1)).toMatch(said)
         expect(await shown(port)).toBe("localhost")
       }
-      await look(STAYS, spoil.length)
-      await look(STAYS, spoil.length)
+      await lookAgain(clock)
       expect(lines(STAYS).length).toBe(spoil.length)
       await client(port)
       await before.publishAsync("t", "m", { qos: 2 })
@@ -144,10 +137,10 @@ for (const [kind, open] of doors)
 
 describe("the files of a listener", () => {
   test("both no good at once: that is said once", async () => {
-    const { core, look, lines } = await served()
+    const { core, look, lines, clock } = await served()
     for (const path of Object.values(own())) writeFileSync(path, "not a certificate")
     await look(STAYS)
-    await look(STAYS)
+    await lookAgain(clock)
     expect(lines("error").length).toBe(1)
     core.files.touch() // who asks is told again
     expect(lines("error").length).toBe(2)
@@ -204,7 +197,7 @@ describe("the authority of clients", () => {
     copyFileSync(certificates.path("ca.crt"), ca)
     const { port, look } = await served({ ...own(), ca })
     const as = (person: "client" | "rogueClient") =>
-      ({ protocol: "mqtts", ca: certificates.text("ca"), ...certificates.texts(person) }) as const
+      ({ protocol: "mqtts", ca: certificates.text("ca"), keepalive: 0, ...certificates.texts(person) }) as const
     const { client } = await connect(port, 5, as("client"))
     const isOut = (person: "client" | "rogueClient") =>
       connect(port, 5, as(person)).then(
