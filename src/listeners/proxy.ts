@@ -51,9 +51,8 @@ export function trustedBy({ trusted }: ProxyOptions): (address: string) => boole
     list.addSubnet(address, prefix, family === 4 ? "ipv4" : "ipv6")
   }
   return (address) => {
-    const plain = address.replace(/^::ffff:(?=\d+\.)/, "")
-    const family = isIP(plain)
-    return family !== 0 && list.check(plain, family === 4 ? "ipv4" : "ipv6")
+    const family = isIP(address)
+    return family !== 0 && list.check(address, family === 4 ? "ipv4" : "ipv6") // `::ffff:10.0.0.1` counts as 10.0.0.1
   }
 }
 

@@ -64,6 +64,7 @@ describe("haproxy's health checks", () => {
       await client.publishAsync("t", "served meanwhile", { qos: 1 })
       expect(logged.filter((line) => !line.startsWith("info: ") && !line.startsWith("debug: "))).toEqual([])
       expect(logged.filter((line) => line.startsWith("info: "))).toEqual([expect.stringContaining("connected ")])
+      expect(logged.filter((line) => line.includes("unix"))).toEqual([]) // who has gone has no address, yet is not local
       expect(auth.asked.length).toBe(1)
       await eventually(() => core.peers.size <= 2, "no checks left behind")
     })

@@ -32,8 +32,7 @@ function secrets(): string[] {
   const words = [RIGHT, WRONG, TOKEN, PASSPHRASE, hash]
   const dresses = words.flatMap((word) => {
     const bytes = Buffer.from(word)
-    const numbers = [...bytes]
-    return [word, bytes.toString("hex"), bytes.toString("base64").replace(/=+$/, ""), `${numbers}`, numbers.join(", ")]
+    return [word, bytes.toString("hex"), bytes.toString("base64").replace(/=+$/, ""), `${[...bytes]}`]
   })
   const keyLines = certificates
     .text("server", "key")
@@ -44,7 +43,8 @@ function secrets(): string[] {
 
 function expectNothingIn(text: string): void {
   expect(text.length).toBeGreaterThan(0)
-  expect(secrets().filter((secret) => text.includes(secret))).toEqual([])
+  const squeezed = text.replaceAll(/\s/g, "") // bytes are printed over several lines
+  expect(secrets().filter((secret) => text.includes(secret) || squeezed.includes(secret))).toEqual([])
 }
 
 test("passwords, tokens and what an exchange says: in no line, and nowhere in $SYS", async () => {
