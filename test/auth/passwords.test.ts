@@ -207,6 +207,39 @@ describe("verifications wait for each other", () => {
     expect(await file.authenticate("ada", "guessed")).toEqual(wrong)
   })
 
+  test("who has gone by its turn costs no verification, and the others go on", async () => {
+    using file = await PasswordFile.open({ ada: adas }, { verificationsAtOnce: 1 })
+    using verifications = new Verifications()
+    verifications.hold()
+    const gone = new Set<string>()
+    const ask = (who: string, password: string) =>
+      file.auth.authenticate(connecting("ada", password, { isGone: () => gone.has(who) }))
+    const decisions = ["0", "1", "2", "3", "4"].map((who) => ask(who, `guess ${who}`))
+    const shared = ["5", "6", "7"].map((who) => ask(who, "ada's"))
+    for (const who of ["0", "1", "2", "4", "5", "7"]) gone.add(who)
+    await verifications.endOne(2) // the first had begun before it went
+    expect(verifications.passwords).toEqual(["guess 0", "guess 3"])
+    await verifications.endOne(3)
+    expect(verifications.passwords.at(-1)).toBe("ada's") // one of the three is still there
+    await verifications.endOne()
+    expect(isIn(await shared[1])).toBe(true)
+    await Promise.all([...decisions, ...shared])
+    expect(verifications.count).toBe(3)
+  })
+
+  test("who has gone and comes again is verified", async () => {
+    using file = await PasswordFile.open({ ada: adas }, { verificationsAtOnce: 1 })
+    using verifications = new Verifications()
+    verifications.hold()
+    const first = file.authenticate("ada", "guessed")
+    const isGone = () => true
+    const gone = file.auth.authenticate(connecting("ada", "ada's", { isGone }))
+    await verifications.endOne()
+    await Promise.all([first, gone])
+    verifications.release()
+    expect(isIn(await file.authenticate("ada", "ada's"))).toBe(true)
+  })
+
   test("as many as may; whoever comes then finds the server busy, known or not, unless it has been in before", async () => {
     using file = await PasswordFile.open({ ada: adas, bob: adas })
     await file.authenticate("bob", "ada's")

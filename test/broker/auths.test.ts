@@ -173,6 +173,76 @@ describe("an auth is closed", () => {
   })
 })
 
+describe("what an auth watches", () => {
+  /** How many looks at files there are to come, and whom `touch` reaches. */
+  const state = ({ clock, files }: ReturnType<typeof auths>, told: string[]) => {
+    told.length = 0
+    files.touch()
+    return [clock.recurringCount, ...told]
+  }
+
+  test("is not watched any more once it is closed, though it has said nothing of that; others' is", async () => {
+    const all = auths()
+    const told: string[] = []
+    await all.auths.open({ authenticate: () => true, open: ({ watch }) => void watch("/a", () => told.push("a")) })
+    const unwatch = all.files.watch("/certificate", () => told.push("certificate"))
+    expect(state(all, told)).toEqual([1, "a", "certificate"])
+    all.auths.close()
+    expect(state(all, told)).toEqual([1, "certificate"])
+    unwatch()
+    expect(state(all, told)).toEqual([0])
+  })
+  test("may be let go twice, by itself and by the broker", async () => {
+    const all = auths()
+    const stops: (() => void)[] = []
+    await all.auths.open({
+      authenticate: () => true,
+      open: ({ watch }) => void stops.push(watch("/a", () => {})),
+      close: () => stops[0]!(),
+    })
+    all.auths.close()
+    stops[0]!()
+    expect(state(all, [])).toEqual([0])
+  })
+  test("is not watched if it could not be opened", async () => {
+    const all = auths()
+    const told: string[] = []
+    let context: AuthContext | undefined
+    const auth: Auth = {
+      authenticate: () => true,
+      open: (given) => {
+        context = given
+        given.watch("/a", () => told.push("a"))
+        throw new Error("no such file")
+      },
+    }
+    expect(await message(all.auths.open(auth))).toBe("no such file")
+    expect(state(all, told)).toEqual([0])
+    context!.watch("/b", () => told.push("b"))
+    expect(state(all, told)).toEqual([0])
+  })
+  test("is not begun to be watched by one that is still opening when the broker closes", async () => {
+    const all = auths()
+    const told: string[] = []
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const opening = message(
+      all.auths.open({
+        authenticate: () => true,
+        async open({ watch }) {
+          watch("/a", () => told.push("a"))
+          await promise
+          watch("/b", () => told.push("b"))
+        },
+      }),
+    )
+    all.auths.close()
+    expect(state(all, told)).toEqual([0])
+    resolve()
+    expect(await opening).toBe("CLOSED the broker has been closed")
+    expect(state(all, told)).toEqual([0])
+  })
+})
+
 describe("an auth is given", () => {
   test("the broker's logger and clock", async () => {
     const { auths: all, clock, logger } = auths()

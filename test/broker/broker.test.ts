@@ -1,8 +1,10 @@
 /** The public broker: what it publishes, what it refuses, how it ends. */
 import { afterEach, describe, expect, test } from "bun:test"
+import { allowAll } from "../../src/auth/allow.ts"
 import { Broker, type BrokerOptions, type Listener } from "../../src/broker/broker.ts"
 import type { Core } from "../../src/broker/core.ts"
 import { ManjuError } from "../../src/broker/errors.ts"
+import type { Auth } from "../../src/broker/ports.ts"
 import { BlockPool } from "../../src/connection/index.ts"
 import { ManualClock } from "../support/clock.ts"
 import { Harness, TestClient } from "../support/harness.ts"
@@ -13,9 +15,15 @@ class MemoryListener implements Listener {
   readonly id = "memory"
   isClosed = false
   core: Core | undefined
+  private readonly auth: Auth
+
+  constructor(auth: Auth = allowAll()) {
+    this.auth = auth
+  }
 
   async open(core: Core) {
     this.core = core
+    await core.auths.open(this.auth)
     return { hostname: "memory", port: 1 }
   }
 
@@ -24,7 +32,7 @@ class MemoryListener implements Listener {
   }
 
   client(clientId: string, fields: Parameters<TestClient["connect"]>[0] = {}): TestClient {
-    const client = new TestClient(this.core!, new BlockPool(), new Harness().listener(), fields.level ?? 5)
+    const client = new TestClient(this.core!, new BlockPool(), new Harness().listener({}, this.auth), fields.level ?? 5)
     client.connect({ clientId, ...fields }).take()
     return client
   }
@@ -224,6 +232,25 @@ describe("close", () => {
       expect(client.isEnded).toBe(true)
     }
     expect([waiting.take(), waiting.isEnded]).toEqual([[], true])
+  })
+
+  test("closes an auth when nobody can ask it any more: of the last will, too, it is asked who may receive it", async () => {
+    const calls: string[] = []
+    const listener = new MemoryListener({
+      authenticate: () => true,
+      authorize: ({ clientId }, action, topic) => calls.push(`${clientId} ${action} ${topic}`) > 0,
+      close: () => calls.push("close"),
+    })
+    const broker = new Broker({ clock: new ManualClock() })
+    await broker.listen(listener)
+    const will = { topic: "w", payload: Buffer.from("gone"), qos: 0, retain: false } as const
+    listener.client("a", { will })
+    const watcher = listener.client("b").subscribe("w")
+    watcher.take()
+    calls.length = 0
+    await broker.close({ timeoutMs: 1 })
+    expect(watcher.messages()).toEqual(["w gone"])
+    expect(calls).toEqual(["b receive w", "close"])
   })
 
   test("waits for the store, and closes it last", async () => {

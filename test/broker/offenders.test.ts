@@ -5,16 +5,18 @@ import type { Auth, Decision, ExchangeStep } from "../../src/broker/ports.ts"
 import { connectBytes, levels, packet, told } from "../connection/wire.ts"
 import { textHex } from "../support/bytes.ts"
 import { deciding, openDoor, sendAuth, ways, withMethod } from "../support/door.ts"
-import { type ConnectFields, Harness, type TestClient } from "../support/harness.ts"
+import { type ConnectFields, Harness, type HarnessOptions, type TestClient } from "../support/harness.ts"
 import { microtasks } from "../support/store.ts"
 
 const ADDRESS = "192.0.2.1"
 const NOW = 1_700_000_000_000
 const MINUTE_MS = 60_000
+/** The default of `connectTimeoutSeconds`. */
+const TIMEOUT_MS = 10_000
 
 describe("the delay", () => {
   test("is nothing for five failures, then 250 ms that double up to five seconds", () => {
-    const offenders = new Offenders()
+    const offenders = new Offenders(TIMEOUT_MS)
     const delays: number[] = []
     for (let i = 0; i < 2000; i++) {
       delays.push(offenders.delayMs(ADDRESS, NOW))
@@ -24,12 +26,12 @@ describe("the delay", () => {
     expect(new Set(delays.slice(10))).toEqual(new Set([5000]))
   })
   test("is that of the address alone", () => {
-    const offenders = new Offenders()
+    const offenders = new Offenders(TIMEOUT_MS)
     for (let i = 0; i < 6; i++) offenders.failed(ADDRESS, NOW)
     expect([offenders.delayMs(ADDRESS, NOW), offenders.delayMs("192.0.2.2", NOW)]).toEqual([500, 0])
   })
   test("is forgotten a minute after the last failure, not after the first, and all of it", () => {
-    const offenders = new Offenders()
+    const offenders = new Offenders(TIMEOUT_MS)
     for (let i = 0; i < 6; i++) offenders.failed(ADDRESS, NOW + i * 50_000)
     const last = NOW + 5 * 50_000
     expect(offenders.delayMs(ADDRESS, last + MINUTE_MS)).toBe(500)
@@ -38,13 +40,32 @@ describe("the delay", () => {
     expect(offenders.delayMs(ADDRESS, last + MINUTE_MS + 1)).toBe(0)
   })
   test("is kept for 10,000 addresses: with one more, that which failed longest ago is forgotten", () => {
-    const offenders = new Offenders()
+    const offenders = new Offenders(TIMEOUT_MS)
     const address = (i: number) => `10.0.${i >> 8}.${i & 0xff}`
     for (let round = 0; round < 5; round++) for (let i = 0; i < 10_000; i++) offenders.failed(address(i), NOW)
     offenders.failed(address(0), NOW) // the first one, but now the latest
     offenders.failed(address(10_000), NOW)
     expect([0, 1, 2, 9999].map((i) => offenders.delayMs(address(i), NOW))).toEqual([500, 0, 250, 250])
   })
+
+  for (const [timeoutSeconds, longestMs] of [
+    [1, 500],
+    [5, 2500],
+    [9, 4500],
+    [10, 5000],
+    [3600, 5000],
+  ] as const)
+    test(`is at most half of what a connection has, so that there is time left: ${longestMs} ms of ${timeoutSeconds} s`, () => {
+      const offenders = new Offenders(timeoutSeconds * 1000)
+      for (let i = 0; i < 50; i++) offenders.failed(ADDRESS, NOW)
+      expect(offenders.delayMs(ADDRESS, NOW)).toBe(longestMs)
+    })
+  for (const address of ["unix", "unknown", ""])
+    test(`is nothing for who comes from no IP address: "${address}"`, () => {
+      const offenders = new Offenders(TIMEOUT_MS)
+      for (let i = 0; i < 50; i++) offenders.failed(address, NOW)
+      expect(offenders.delayMs(address, NOW)).toBe(0)
+    })
 
   const same: [name: string, one: string, other: string, isSame: boolean][] = [
     ["two of one network", "2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true],
@@ -57,7 +78,6 @@ describe("the delay", () => {
     ["two IPv4 addresses in IPv6", "::ffff:192.0.2.1", "::ffff:192.0.2.2", false],
     ["an IPv4 address, and the same in IPv6", "192.0.2.1", "::ffff:192.0.2.1", true],
     ["two IPv4 addresses", "192.0.2.1", "192.0.2.2", false],
-    ["one and the same that is no IP address", "unix", "unix", true],
   ]
   for (const [name, one, other, isSame] of same)
     test(`of IPv6 it is by /64: ${name} ${isSame ? "are one" : "are two"}`, () => {
@@ -65,7 +85,7 @@ describe("the delay", () => {
         [one, other],
         [other, one],
       ] as const) {
-        const offenders = new Offenders()
+        const offenders = new Offenders(TIMEOUT_MS)
         for (let i = 0; i < 5; i++) offenders.failed(failing, NOW)
         expect(offenders.delayMs(asking, NOW)).toBe(isSame ? 250 : 0)
       }
@@ -73,13 +93,13 @@ describe("the delay", () => {
 })
 
 /** A broker whose auth refuses who has no password; `asked` is how often it has been asked. */
-function guarded(fields: ConnectFields = {}) {
+function guarded(fields: ConnectFields = {}, options: HarnessOptions = {}) {
   let asked = 0
   const decide = (password: Uint8Array | undefined): boolean => {
     asked++
     return password !== undefined
   }
-  const harness = new Harness()
+  const harness = new Harness(options)
   const { listener } = openDoor(harness, {
     authenticate: ({ password }) => decide(password),
     exchange: ({ password }) => ({ next: () => decide(password) }),
@@ -153,6 +173,19 @@ describe("an address with five failures", () => {
     harness.clock.advance(60.5)
     expect(told(connect(rightPassword))).toBe("connack 00, open")
   })
+  for (const connectTimeoutSeconds of [1, 2, 5])
+    test(`can sit the longest delay out, be the connect timeout ${connectTimeoutSeconds} s`, async () => {
+      const { harness, connect } = guarded({}, { limits: { connectTimeoutSeconds } })
+      for (let i = 0; i < 50; i++) {
+        connect()
+        harness.clock.advance(connectTimeoutSeconds)
+      }
+      const client = connect(rightPassword)
+      expect(told(client)).toBe("open")
+      harness.clock.advance(connectTimeoutSeconds - 0.01)
+      await microtasks()
+      expect(told(client)).toBe("connack 00, open")
+    })
   test("is delayed behind every listener of the broker", () => {
     const { harness, fail } = guarded()
     fail(5)

@@ -41,9 +41,11 @@ class Writer {
   sent = 0
   private isStopped = false
   private readonly client: RawClient
+  private readonly writing: Promise<void>
 
   private constructor(client: RawClient) {
     this.client = client
+    this.writing = this.write()
   }
 
   static async start(port: number): Promise<Writer> {
@@ -54,24 +56,25 @@ class Writer {
     return new Writer(await RawClient.connect(port, "writer", 4))
   }
 
-  /** Resolves when it has stopped. */
-  async write(): Promise<void> {
-    while (!this.isStopped) {
-      const messageId = (this.sent % 60_000) + 1
-      this.client.publish("t", String(this.sent++), { qos: 1, messageId, retain: true })
-      await this.client.next("puback")
-      this.acknowledged++
-    }
-  }
-
   /** Waits until so many more are acknowledged. */
   until(count: number): Promise<void> {
     const goal = this.acknowledged + count
     return this.client.until(() => this.acknowledged >= goal, `${goal} acknowledgements`)
   }
 
-  stop(): void {
+  /** Resolves when the last one is acknowledged. */
+  stop(): Promise<void> {
     this.isStopped = true
+    return this.writing
+  }
+
+  private async write(): Promise<void> {
+    while (!this.isStopped) {
+      const messageId = (this.sent % 60_000) + 1
+      this.client.publish("t", String(this.sent++), { qos: 1, messageId, retain: true })
+      await this.client.next("puback")
+      this.acknowledged++
+    }
   }
 }
 
@@ -97,7 +100,6 @@ describe("manju check", () => {
     const path = join(folder.path, "manju.db")
     await using broker = await BrokerProcess.start("--data", path)
     const writer = await Writer.start(broker.port)
-    const writing = writer.write()
     await writer.until(ENOUGH_MESSAGES)
     const { acknowledged } = writer
     const { code, out, err } = await manju("check", "--data", path)
@@ -111,8 +113,7 @@ describe("manju check", () => {
     expect(waiting).toBeGreaterThanOrEqual(acknowledged)
     expect(waiting).toBeLessThanOrEqual(sent)
     await writer.until(ENOUGH_MESSAGES)
-    writer.stop()
-    await writing
+    await writer.stop()
   })
 
   test("after a kill -9 counts what is in the log alone, and leaves log and database as they were", async () => {
@@ -120,10 +121,8 @@ describe("manju check", () => {
     const path = join(folder.path, "manju.db")
     await using broker = await BrokerProcess.start("--data", path)
     const writer = await Writer.start(broker.port)
-    const writing = writer.write()
     await writer.until(ENOUGH_MESSAGES)
-    writer.stop()
-    await writing
+    await writer.stop()
     await broker.kill()
     const before = filesIn(folder.path)
     expect(before["manju.db-wal"]!.length).toBeGreaterThan(0)
@@ -161,7 +160,6 @@ describe("manju backup", () => {
     const path = join(folder.path, "manju.db")
     await using broker = await BrokerProcess.start("--data", path)
     const writer = await Writer.start(broker.port)
-    const writing = writer.write()
     const bounds: [least: number, most: number][] = []
     for (const name of ["first.db", "second.db"]) {
       await writer.until(ENOUGH_MESSAGES)
@@ -169,8 +167,7 @@ describe("manju backup", () => {
       expect((await manju("backup", "--data", path, "--to", join(folder.path, name))).code).toBe(0)
       bounds.push([acknowledged, writer.sent])
     }
-    writer.stop()
-    await writing
+    await writer.stop()
     for (const [index, name] of ["first.db", "second.db"].entries()) {
       const database = new StoreDatabase(join(folder.path, name), "power")
       const waiting = database.page("reader", 0, 1_000_000)

@@ -4,55 +4,14 @@ import { writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import mqtt from "mqtt"
-import { eventually } from "../listeners/socket.ts"
-import { temporaryFolder } from "../support/broker-process.ts"
+import { version } from "../../package.json" with { type: "json" }
+import { eventually, RawClient } from "../listeners/socket.ts"
+import { BrokerProcess, temporaryFolder } from "../support/broker-process.ts"
 import { Certificates } from "../support/certificates.ts"
-import { manju, plain } from "../support/command.ts"
+import { manju } from "../support/command.ts"
 import { cheapHash } from "../support/password-file.ts"
 
 setDefaultTimeout(60_000)
-
-const cli = join(import.meta.dir, "../../src/cli.ts")
-
-/** `manju start`, without a door that no flag names unless `isBare`; what it says, and the ports it says. */
-class Started {
-  out = ""
-  err = ""
-  readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">
-
-  private constructor(args: readonly string[], isBare: boolean) {
-    const none = isBare ? [] : ["--no-tcp", "--no-ws", "--no-http"]
-    this.child = Bun.spawn([process.execPath, cli, "start", ...none, ...args], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: plain,
-    })
-    void this.read("out")
-    void this.read("err")
-  }
-
-  static async with(args: readonly string[], isBare = false): Promise<Started> {
-    const started = new Started(args, isBare)
-    await eventually(() => started.out.includes("\n") || started.child.exitCode !== null, "its first line")
-    if (started.child.exitCode !== null) throw new Error(started.err)
-    return started
-  }
-
-  portOf(scheme: string): number {
-    return Number(new RegExp(`${scheme}://[^ ,]+:(\\d+)`).exec(this.out)?.[1])
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.child.kill("SIGKILL")
-    await this.child.exited
-  }
-
-  private async read(name: "out" | "err"): Promise<void> {
-    const stream = name === "out" ? this.child.stdout : this.child.stderr
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) this[name] += text
-  }
-}
 
 /** Connects to a URL or a Unix socket, publishes to itself at QoS 1 and leaves; resolves with what it was refused with, if it was. */
 async function roundTrip(to: string, options: mqtt.IClientOptions = {}, topic = "t"): Promise<string> {
@@ -77,12 +36,65 @@ async function roundTrip(to: string, options: mqtt.IClientOptions = {}, topic = 
 }
 
 describe("manju start", () => {
+  test("says where it listens, with the real port, and how to try it", async () => {
+    await using broker = await BrokerProcess.start()
+    const { port, said } = broker
+    expect(port).toBeGreaterThan(0)
+    const [first, second] = said.split("\n")
+    expect(first).toBe(
+      `manju ${version} listens on mqtt://127.0.0.1:${port} for everybody; sessions are kept in memory`,
+    )
+    expect(second).toStartWith("try it: mosquitto_sub -p ")
+    expect(second).toContain(` -p ${port} `)
+    const client = await RawClient.connect(port, "client")
+    await client.subscribe("#")
+    client.publish("a", "b")
+    expect((await client.next("publish")).payload.toString()).toBe("b")
+  })
+
+  test("serves all addresses, once it is told that everybody may come", async () => {
+    await using broker = await BrokerProcess.start("--host", "0.0.0.0", "--allow-anonymous")
+    expect(broker.said).toContain(`mqtt://0.0.0.0:${broker.port}`)
+    await RawClient.connect(broker.port, "client")
+  })
+
+  test("its flags reach the broker: limits, and what a listener offers", async () => {
+    const flags = ["--maximum-qos", "1", "--no-retain", "--no-wildcards", "--no-shared", "--receive-maximum", "7"]
+    const sizes = ["--maximum-packet-bytes", "500", "--topic-alias-maximum", "3"]
+    await using broker = await BrokerProcess.start(...flags, ...sizes)
+    const client = await RawClient.open(broker.port)
+    client.sendConnect("client")
+    expect((await client.next("connack")).properties).toMatchObject({
+      maximumQoS: 1,
+      retainAvailable: false,
+      wildcardSubscriptionAvailable: false,
+      sharedSubscriptionAvailable: false,
+      receiveMaximum: 7,
+      maximumPacketSize: 500,
+      topicAliasMaximum: 3,
+    })
+  })
+
+  for (const [level, isTold] of [
+    ["info", true],
+    ["silent", false],
+  ] as const)
+    test(`its log goes to standard error, and --log-level bounds it: ${level}`, async () => {
+      await using broker = await BrokerProcess.start("--log-level", level)
+      const visitor = await RawClient.connect(broker.port, "visitor")
+      visitor.destroy()
+      broker.signal("SIGTERM")
+      expect(await broker.ended()).toBe(0)
+      expect(broker.logged.includes("connected visitor (127.0.0.1)")).toBe(isTold)
+      expect(broker.logged === "").toBe(!isTold)
+    })
+
   test("serves TCP, WebSocket, a Unix socket and health checks", async () => {
     using folder = temporaryFolder()
     const path = join(folder.path, "manju.sock")
-    await using broker = await Started.with(["--tcp", "0", "--ws", "0", "--http", "0", "--unix", path])
-    expect(broker.out).toContain(path)
-    expect(await roundTrip(`mqtt://127.0.0.1:${broker.portOf("mqtt")}`)).toBe("hello")
+    await using broker = await BrokerProcess.start("--ws", "0", "--http", "0", "--unix", path)
+    expect(broker.said).toContain(path)
+    expect(await roundTrip(`mqtt://127.0.0.1:${broker.port}`)).toBe("hello")
     expect(await roundTrip(`ws://127.0.0.1:${broker.portOf("ws")}`)).toBe("hello")
     expect(await roundTrip(path)).toBe("hello")
     const ready = await fetch(`http://127.0.0.1:${broker.portOf("http")}/readyz`)
@@ -92,8 +104,7 @@ describe("manju start", () => {
   test("speaks TLS with --tls-cert and --tls-key, over TCP and WebSocket", async () => {
     using certificates = await Certificates.make()
     const { cert, key } = certificates.files("server")
-    const tls = ["--tls-cert", cert, "--tls-key", key]
-    await using broker = await Started.with([...tls, "--tcp", "0", "--ws", "0"])
+    await using broker = await BrokerProcess.start("--tls-cert", cert, "--tls-key", key, "--ws", "0")
     const ca = certificates.text("ca")
     expect(await roundTrip(`mqtts://localhost:${broker.portOf("mqtts")}`, { ca })).toBe("hello")
     expect(await roundTrip(`wss://localhost:${broker.portOf("wss")}`, { ca })).toBe("hello")
@@ -104,9 +115,9 @@ describe("manju start", () => {
     const [users, rules] = [join(folder.path, "users.txt"), join(folder.path, "acl.txt")]
     writeFileSync(users, `ada:${await cheapHash("secret")}\n`)
     writeFileSync(rules, "user ada\ntopic readwrite a/#\n")
-    await using broker = await Started.with(["--tcp", "0", "--host", "0.0.0.0", "--passwords", users, "--acl", rules])
-    expect(broker.out).toContain("for users;")
-    const url = `mqtt://127.0.0.1:${broker.portOf("mqtt")}`
+    await using broker = await BrokerProcess.start("--host", "0.0.0.0", "--passwords", users, "--acl", rules)
+    expect(broker.said).toContain("for users;")
+    const url = `mqtt://127.0.0.1:${broker.port}`
     const ada = { username: "ada", password: "secret" }
     expect(await roundTrip(url, ada, "a/b")).toBe("hello")
     expect(await roundTrip(url, ada, "b")).toContain("Not authorized")
@@ -118,11 +129,11 @@ describe("manju start", () => {
     }
     expect(await roundTrip(url)).toBe("code 135")
     writeFileSync(rules, "user ada\ntopic readwrite b/#\n")
-    broker.child.kill("SIGHUP")
+    broker.signal("SIGHUP")
     let answer = ""
     for (let i = 0; i < 100 && answer !== "hello"; i++) answer = await roundTrip(url, ada, "b/c")
     expect(answer).toBe("hello")
-    expect(broker.err).not.toContain("secret")
+    expect(broker.logged).not.toContain("secret")
   })
 
   test("leaves out a WebSocket or health port that is in use and nobody has asked for, and says so", async () => {
@@ -134,13 +145,13 @@ describe("manju start", () => {
       }
     })
     try {
-      await using broker = await Started.with(["--tcp", "0"], true)
-      await eventually(() => broker.err.split("left out").length === 3, "both lines")
-      expect(broker.err).toContain(
+      await using broker = await BrokerProcess.run("start", "--tcp", "0")
+      await eventually(() => broker.logged.split("left out").length === 3, "both lines")
+      expect(broker.logged).toContain(
         "127.0.0.1:1882: the port is in use: left out; --ws takes another port, --no-ws none",
       )
-      expect(await roundTrip(`mqtt://127.0.0.1:${broker.portOf("mqtt")}`)).toBe("hello")
-      expect(broker.out).not.toContain("ws://")
+      expect(await roundTrip(`mqtt://127.0.0.1:${broker.port}`)).toBe("hello")
+      expect(broker.said).not.toContain("ws://")
     } finally {
       for (const listener of occupied) listener?.stop(true)
     }

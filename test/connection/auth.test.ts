@@ -1,7 +1,8 @@
 /** Who may connect: decisions at once or late, with reasons or without, and what waits for them. */
 import { describe, expect, test } from "bun:test"
+import { all } from "../../src/auth/compose.ts"
 import { denyAll } from "../../src/auth/deny.ts"
-import type { Auth, Decision } from "../../src/broker/ports.ts"
+import type { Auth, Connecting, Decision } from "../../src/broker/ports.ts"
 import type { Reason } from "../../src/codec/index.ts"
 import { textHex } from "../support/bytes.ts"
 import { Harness } from "../support/harness.ts"
@@ -10,10 +11,13 @@ import { block, connectBytes, levels, packet, told } from "./wire.ts"
 
 /** An auth whose decisions the test makes, in any order. */
 class LateAuth implements Auth {
-  readonly asked: { clientId: string; resolve: (decision: Decision) => void; reject: (error: Error) => void }[] = []
+  readonly asked: (Pick<Connecting, "clientId" | "isGone"> & {
+    resolve: (decision: Decision) => void
+    reject: (error: Error) => void
+  })[] = []
 
-  authenticate({ clientId }: { clientId: string }): Promise<Decision> {
-    return new Promise((resolve, reject) => void this.asked.push({ clientId, resolve, reject }))
+  authenticate({ clientId, isGone }: Connecting): Promise<Decision> {
+    return new Promise((resolve, reject) => void this.asked.push({ clientId, isGone, resolve, reject }))
   }
 }
 
@@ -52,6 +56,28 @@ describe("[MQTT-3.1.4-2] who is not let in is told so and disconnected", () => {
       "error auth failed for client: Error: the database is away",
     ])
   })
+})
+
+describe("while it is asked an auth can see whether the client has gone", () => {
+  const naming: Auth = { authenticate: () => ({ authenticated: true, username: "ada" }) }
+  for (const [name, wrap] of [
+    ["alone", (auth: Auth) => auth],
+    ["behind another one that has named the user", (auth: Auth) => all(naming, auth)],
+  ] as const)
+    test(name, async () => {
+      const auth = new LateAuth()
+      const harness = new Harness({ auth: wrap(auth) })
+      const clients = ["leaves", "is late", "stays"].map((clientId) => harness.connect({ clientId }))
+      const gone = () => auth.asked.map(({ isGone }) => isGone!())
+      expect(gone()).toEqual([false, false, false])
+      clients[0]!.drop()
+      expect(gone()).toEqual([true, false, false])
+      auth.asked[2]!.resolve(true)
+      await microtasks()
+      harness.clock.advance(11) // the connect timeout
+      expect(clients.slice(1).map(told)).toEqual(["closed", "connack 00, open"])
+      expect(gone()).toEqual([true, true, false])
+    })
 })
 
 describe("who is let in", () => {

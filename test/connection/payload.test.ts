@@ -90,6 +90,7 @@ describe("[MQTT-3.1.3-1] [v3.1.1 MQTT-3.1.3-1] the fields come in their order", 
         userProperties: level === 5 ? [["k", "v"]] : [],
         remoteAddress: "192.0.2.1",
         listener: "test",
+        isGone: expect.any(Function),
       })
       client.drop()
       const will = watcher.take().at(-1)!

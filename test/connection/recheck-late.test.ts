@@ -137,3 +137,54 @@ describe("while an answer is awaited", () => {
       expect(stays.asked.length).toBe(isAllowed ? 2 : 1)
     })
 })
+
+describe("while it is awaited whether a client may still publish its will", () => {
+  const will = { topic: "w", payload: Buffer.from("gone"), qos: 0, retain: false } as const
+
+  /** A client of whose will it is asked, and the answers are the test's. */
+  async function awaited() {
+    const answers = new Answers()
+    const harness = new Harness()
+    const watcher = harness.client("watcher").subscribe("w")
+    watcher.take()
+    let isLate = false
+    const authorize: Auth["authorize"] = (client) => (isLate ? answers.ask(client) : true)
+    const { listener, change } = openDoor(harness, { ...deciding(() => true), authorize })
+    const lasting = { clean: false, properties: { ...withMethod.properties, sessionExpiryInterval: 3600 } }
+    const connect = () => {
+      isLate = false
+      return harness.client("a", { ...lasting, will }, listener)
+    }
+    const client = connect()
+    isLate = true
+    await change()
+    expect(answers.asked.length).toBe(1)
+    return { answers, harness, watcher, client, connect }
+  }
+
+  test("one that leaves has left, as it could have before: its will is published, once", async () => {
+    const { answers, harness, watcher, client } = await awaited()
+    client.drop()
+    expect(watcher.messages()).toEqual(["w gone"])
+    await answers.asked[0]!.answer(false)
+    expect([watcher.messages(), harness.core.metrics.dropped["not authorized"]]).toEqual([[], 0])
+  })
+  test("one that is taken over has left, too: the will of its successor is allowed by what holds now", async () => {
+    const { answers, harness, watcher, connect } = await awaited()
+    const successor = connect()
+    expect(watcher.messages()).toEqual(["w gone"])
+    await answers.asked[0]!.answer(false)
+    expect(harness.core.metrics.dropped["not authorized"]).toBe(0)
+    successor.drop()
+    expect(watcher.messages()).toEqual(["w gone"])
+  })
+  test("one that authenticates again is asked for anew, as who it is then", async () => {
+    const { answers, watcher, client } = await awaited()
+    await sendAuth(client, 0x19)
+    await answers.asked[0]!.answer(false) // an answer about who it was
+    expect(answers.asked.length).toBe(2)
+    await answers.asked[1]!.answer(true)
+    client.drop()
+    expect(watcher.messages()).toEqual(["w gone"])
+  })
+})

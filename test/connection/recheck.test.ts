@@ -26,7 +26,7 @@ describe("a client that may not stay", () => {
   ]
   for (const level of levels)
     for (const [name, mayStay, isFailure] of answers)
-      test(`level ${level}: ${name}: it goes, and its will is published`, async () => {
+      test(`level ${level}: ${name}: it goes, and its will is dropped, which is counted`, async () => {
         const harness = new Harness()
         const watcher = harness.client("watcher").subscribe("w")
         watcher.take()
@@ -35,7 +35,7 @@ describe("a client that may not stay", () => {
         client.take()
         await change()
         expect(told(client)).toBe(thrownOut(level, "98"))
-        expect(watcher.messages()).toEqual(["w gone"])
+        expect([watcher.messages(), harness.core.metrics.dropped["not authorized"]]).toEqual([[], 1])
         expect([...harness.core.sessions.all()].map(({ clientId }) => clientId)).toEqual(["watcher"])
         const errors = harness.logged.filter((line) => line.startsWith("error"))
         expect(errors).toEqual(isFailure ? ["error auth failed for a: Error: the directory is away"] : [])
@@ -47,6 +47,24 @@ describe("a client that may not stay", () => {
     await change()
     harness.client("publisher").publish("u", "1", { qos: 1 })
     expect(harness.resume("a", durable(), listener).messages()).toEqual(["u 1"])
+  })
+  test("has no last word after its will's delay, nor after a crash", async () => {
+    const store = new LateStore()
+    const harness = new Harness({ store })
+    const watcher = harness.client("watcher").subscribe("w")
+    watcher.take()
+    const { listener, change } = openDoor(harness, { mayStay: () => false })
+    const properties = { sessionExpiryInterval: 3600 }
+    const delayed = { ...will, properties: { willDelayInterval: 10 } }
+    const client = harness.connect({ clientId: "a", clean: false, properties, will: delayed }, listener)
+    await store.commitAll()
+    expect(told(client)).toBe("connack 00, open")
+    await change()
+    await store.commitAll()
+    const [, last] = store.committed.filter((each) => each.kind === "session")
+    expect(last).toMatchObject({ session: { clientId: "a", will: undefined } })
+    harness.clock.advance(3601)
+    expect([harness.core.sessions.get("a"), watcher.messages()]).toEqual([undefined, []])
   })
   test("is asked by the name that it came in with, once a change", async () => {
     const asked: Client[] = []
@@ -83,6 +101,86 @@ describe("a client that may stay", () => {
     const client = harness.client("a", {}, listener)
     await change()
     expect(told(client)).toBe("open")
+  })
+})
+
+describe("a will that is not allowed any more", () => {
+  const setUp = (parts: (isAllowed: () => boolean) => Partial<Auth>) => {
+    let isAllowed = true
+    const harness = new Harness()
+    const watcher = harness.client("watcher").subscribe("#")
+    watcher.take()
+    const door = openDoor(
+      harness,
+      parts(() => isAllowed),
+      { mountPoint: "house/" },
+    )
+    const forbid = () => {
+      isAllowed = false
+      return door.change()
+    }
+    return { harness, watcher, forbid, ...door }
+  }
+  for (const level of levels)
+    for (const [when, give] of ways)
+      test(`level ${level}, ${when}: is dropped and counted, and the client, which may stay, hears nothing of it`, async () => {
+        const { harness, watcher, listener, forbid } = setUp((isAllowed) => ({
+          authorize: (_, action, topic) => give(action !== "publish" || topic !== "house/w" || isAllowed()),
+        }))
+        const client = harness.connect({ clientId: "a", level, will }, listener)
+        await microtasks()
+        client.take()
+        await forbid()
+        expect([told(client), harness.core.metrics.dropped["not authorized"]]).toEqual(["open", 1])
+        client.drop()
+        expect(watcher.messages()).toEqual([])
+      })
+  test("is dropped in the store, too: a crash does not publish it", async () => {
+    let isAllowed = true
+    const store = new LateStore()
+    const harness = new Harness({ store })
+    const { listener, change } = openDoor(harness, { authorize: () => isAllowed })
+    const client = harness.connect({ clientId: "a", ...durable(), will }, listener)
+    await store.commitAll()
+    isAllowed = false
+    await change()
+    await store.commitAll()
+    expect(told(client)).toBe("connack 00, open")
+    const wills = store.committed.flatMap((each) =>
+      each.kind === "session" ? [each.session.will?.topic ?? "none"] : [],
+    )
+    expect(wills).toEqual(["w", "none"])
+  })
+  test("stays, if it is allowed: it is published when the client has gone", async () => {
+    const { harness, watcher, listener, forbid } = setUp((isAllowed) => ({
+      authorize: (_, action) => action === "publish" || isAllowed(),
+    }))
+    const client = harness.client("a", { will }, listener).subscribe("t")
+    client.take()
+    await forbid()
+    expect(told(client)).toBe("disconnect 87, closed") // for its subscription
+    expect(watcher.messages()).toEqual(["house/w gone"])
+  })
+  test("is not published either when its client loses a subscription as well, and goes", async () => {
+    const { harness, watcher, listener, forbid } = setUp((isAllowed) => ({ authorize: () => isAllowed() }))
+    const client = harness.client("a", { will }, listener).subscribe("t")
+    client.take()
+    await forbid()
+    expect(told(client)).toBe("disconnect 87, closed")
+    expect([watcher.messages(), harness.core.metrics.dropped["not authorized"]]).toEqual([[], 1])
+  })
+  test("is dropped where the auth fails, which is said", async () => {
+    const { harness, watcher, listener, forbid } = setUp((isAllowed) => ({
+      authorize: () => {
+        if (isAllowed()) return true
+        throw new Error("no")
+      },
+    }))
+    const client = harness.client("a", { will }, listener)
+    await forbid()
+    client.drop()
+    expect(watcher.messages()).toEqual([])
+    expect(harness.logged).toContain("error auth failed for a: Error: no")
   })
 })
 

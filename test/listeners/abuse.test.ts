@@ -103,9 +103,11 @@ describe("another protocol than the door's", () => {
   const timeouts = () => doors.logged.split("no CONNECT in time").length - 1
   const table: [name: string, door: Door, bytes: Buffer][] = [
     ["HTTP where MQTT is spoken", "tcp", Buffer.from(upgradeText())],
+    ["HTTP without a header where MQTT is spoken", "tcp", Buffer.from("GET / HTTP/1.0\r\n\r\n")],
     ["HTTP where MQTT over TLS is spoken", "tls", Buffer.from(upgradeText())],
     ["HTTP where a PROXY header comes first", "proxy", Buffer.from(upgradeText())],
     ["TLS where MQTT is spoken in clear", "tcp", HELLO],
+    ["the first byte of TLS where MQTT is spoken in clear", "tcp", HELLO.subarray(0, 1)],
     ["MQTT where HTTP is spoken", "ws", connectBytes(0)],
     ["MQTT where HTTP over TLS is spoken", "wss", connectBytes(0)],
     ["MQTT where MQTT over TLS is spoken", "tls", connectBytes(0)],

@@ -161,7 +161,7 @@ export abstract class PacketClient extends ByteClient {
   abstract sendBytes(bytes: Buffer): void
 
   /** Introduces itself: clean start, no keep-alive. Fails if it is not let in. */
-  protected async begin(clientId: string, fields: object): Promise<void> {
+  async begin(clientId: string, fields: object = {}): Promise<void> {
     this.sendConnect(clientId, fields)
     const connack = await this.next("connack")
     if ((connack.reasonCode ?? connack.returnCode) !== 0) throw new Error(`refused: ${JSON.stringify(connack)}`)

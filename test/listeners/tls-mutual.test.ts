@@ -1,5 +1,5 @@
 /** Mutual TLS: whose certificate holds is in, everybody else is told nothing of MQTT; and whose name it is. */
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { type TcpOptions, tcp } from "../../src/index.ts"
 import { certificateOf } from "../../src/listeners/tls.ts"
 import { run } from "../clients/support.ts"
@@ -13,11 +13,7 @@ import { eventually } from "./socket.ts"
 
 setDefaultTimeout(60_000)
 
-let certificates: Certificates
-beforeAll(async () => {
-  certificates = await Certificates.make()
-})
-afterAll(() => certificates[Symbol.dispose]())
+const certificates = Certificates.forTests()
 afterEach(async () => {
   endClients()
   await closeBrokers()
@@ -32,12 +28,6 @@ async function served(options: TcpOptions = {}) {
   return { ...(await serve(listener)), auth }
 }
 
-/** What openssl shows as that person. */
-function as(person: Person): string[] {
-  const { cert, key } = certificates.files(person)
-  return ["-cert", cert, "-key", key, "-cert_chain", cert]
-}
-
 /** A CONNECT of MQTT 3.1.1 as `a`, user `said`; and a DISCONNECT. */
 const visit = hex("10 13 0004 4d515454 04 82 003c 0001 61 0004 73616964  e0 00")
 
@@ -48,7 +38,7 @@ describe("a client is let in", () => {
     for (const person of ["client", "chainedClient", "nameless"] as const)
       test(`${version}, ${person}: its certificate holds`, async () => {
         const { port, auth } = await served()
-        const { received } = await talk(port, [version, ...as(person)], visit)
+        const { received } = await talk(port, [version, ...certificates.shown(person)], visit)
         expect(received.toString("hex")).toBe("20020000")
         expect(auth.asked.map(({ username }) => username)).toEqual(["said"]) // nobody has asked for the certificate's
       })
@@ -92,7 +82,7 @@ describe("a client is not let in, it is said, and nothing of MQTT is answered", 
     for (const [name, person, line] of strangers)
       test(`${version}: ${name}`, async () => {
         const { port, auth, core, logged } = await served()
-        const { received } = await talk(port, [version, ...(person === undefined ? [] : as(person))], visit)
+        const { received } = await talk(port, [version, ...certificates.shown(person)], visit)
         expect(received.length).toBe(0)
         await eventually(() => core.peers.size === 0, "no peer")
         expect([auth.asked, core.metrics.connectsReceived, core.metrics.connections]).toEqual([[], 0, 0])
@@ -117,8 +107,7 @@ describe("a client is not let in, it is said, and nothing of MQTT is answered", 
       const { port, core } = await served()
       const relay = gatheringRelay(port)
       try {
-        const shown = person === undefined ? [] : as(person)
-        await talk(relay.port, ["-tls1_3", "-no_ign_eof", ...shown], visit)
+        await talk(relay.port, ["-tls1_3", "-no_ign_eof", ...certificates.shown(person)], visit)
         await eventually(() => core.metrics.socketsOpened === 1 && core.peers.size === 0, "come and gone")
         expect(core.metrics.connectsReceived).toBe(connects)
       } finally {
@@ -131,12 +120,12 @@ describe("a client is not let in, it is said, and nothing of MQTT is answered", 
       const { port, auth } = await served()
       const ticket = certificates.path(`ticket${version}`)
       for (const person of ["rogueClient", "expired"] as const) {
-        await talk(port, [version, ...as(person), "-sess_out", ticket], visit)
+        await talk(port, [version, ...certificates.shown(person), "-sess_out", ticket], visit)
         const again = (await Bun.file(ticket).exists()) ? ["-sess_in", ticket] : []
         expect((await talk(port, [version, ...again], visit)).received.length).toBe(0)
       }
       expect(auth.asked).toEqual([])
-      await talk(port, [version, ...as("client"), "-sess_out", ticket], visit)
+      await talk(port, [version, ...certificates.shown("client"), "-sess_out", ticket], visit)
       const { received } = await talk(port, [version, "-sess_in", ticket], visit) // that is what tickets are for
       expect(received.toString("hex")).toBe("20020000")
       expect(auth.asked.map(({ certificate }) => certificate?.commonName)).toEqual(["alice", "alice"])
@@ -144,7 +133,7 @@ describe("a client is not let in, it is said, and nothing of MQTT is answered", 
 })
 
 describe("who the client is", () => {
-  const names: [usernameFrom: TcpOptions["usernameFrom"], person: Person, username: string | undefined][] = [
+  const names: [usernameFrom: TcpOptions["usernameFrom"], person: Person, username: string][] = [
     [undefined, "client", "said"],
     ["commonName", "client", "alice"],
     ["subjectAltName", "client", "alice@example.com"],
@@ -152,25 +141,31 @@ describe("who the client is", () => {
     ["subjectAltName", "odd", "urn:a, DNS:root"],
     ["commonName", "chainedClient", "carol"],
     ["subjectAltName", "chainedClient", "carol@example.com"],
-    ["commonName", "nameless", undefined],
-    ["subjectAltName", "nameless", undefined],
   ]
   for (const [usernameFrom, person, username] of names)
     test(`by its ${usernameFrom ?? "CONNECT"}, ${person}: ${username}, for auth, for what it may do, and in the logs`, async () => {
       const { port, auth, logged, core } = await served(usernameFrom === undefined ? {} : { usernameFrom })
       const publish = hex("30 04 0001 74 21")
       const bytes = Buffer.concat([visit.subarray(0, -2), publish, visit.subarray(-2)])
-      await talk(port, as(person), bytes)
+      await talk(port, certificates.shown(person), bytes)
       await eventually(() => core.peers.size === 0, "the end")
       expect([auth.asked[0]!.username, auth.clients[0]!.username]).toEqual([username, username])
-      const line = `info: connected a (127.0.0.1) on mutual: MQTT 3.1.1${username === undefined ? "" : `, user ${username}`}`
-      expect(logged).toContain(line)
+      expect(logged).toContain(`info: connected a (127.0.0.1) on mutual: MQTT 3.1.1, user ${username}`)
+    })
+
+  for (const usernameFrom of ["commonName", "subjectAltName"] as const)
+    test(`by its ${usernameFrom}, nameless: refused for want of it, and nobody is asked`, async () => {
+      const { port, auth, logged } = await served({ usernameFrom })
+      const { received } = await talk(port, certificates.shown("nameless"), visit)
+      expect([received.toString("hex"), auth.asked]).toEqual(["20020004", []])
+      const line = `info: refused a (127.0.0.1) on mutual: 0x86 BadUserNameOrPassword: the certificate has no ${usernameFrom}`
+      expect(logged).toEqual([line])
     })
 
   test("auth sees the certificate itself", async () => {
     const { port, auth } = await served()
-    await talk(port, as("odd"), visit)
-    await talk(port, as("client"), visit)
+    await talk(port, certificates.shown("odd"), visit)
+    await talk(port, certificates.shown("client"), visit)
     const fingerprint = expect.stringMatching(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)
     expect(auth.asked.map(({ certificate }) => certificate)).toEqual([
       { commonName: "first", subjectAltNames: ["URI:urn:a, DNS:root", "IP Address:192.0.2.7"], fingerprint },
@@ -182,7 +177,7 @@ describe("who the client is", () => {
   test("without tls.ca nobody is asked for a certificate, and one that is shown says nothing", async () => {
     const { port, auth } = await served({ tls: certificates.files("server") })
     for (const person of ["client", "rogueClient"] as const) {
-      expect((await talk(port, as(person), visit)).received.toString("hex")).toBe("20020000")
+      expect((await talk(port, certificates.shown(person), visit)).received.toString("hex")).toBe("20020000")
     }
     expect(auth.asked.map(({ username, certificate }) => [username, certificate])).toEqual([
       ["said", undefined],

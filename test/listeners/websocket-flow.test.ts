@@ -3,7 +3,6 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { ServerWebSocket } from "bun"
 import mqtt from "mqtt-packet"
 import type { BrokerOptions } from "../../src/broker/broker.ts"
-import type { Core } from "../../src/broker/core.ts"
 import { type Auth, allowAll, websocket } from "../../src/index.ts"
 import { type DoorData, WebSocketDoor } from "../../src/listeners/websocket.ts"
 import { ManualClock } from "../support/clock.ts"
@@ -17,15 +16,6 @@ afterEach(closeBrokers)
 
 const served = (options: BrokerOptions = {}, auth: Auth = allowAll()) =>
   serve(websocket({ port: 0, id: "door", auth }), options)
-
-/** What waits for the sockets: in the outboxes, and in Bun's own buffers behind them. */
-function waitingBytes(core: Core): number {
-  const waiting = Array.from(core.peers, (peer) => {
-    const { socket } = (peer as unknown as { transport: { socket: { getBufferedAmount(): number } } }).transport
-    return peer.backlogBytes + socket.getBufferedAmount()
-  })
-  return Math.max(...waiting)
-}
 
 /** A socket that is always full: whatever is written stays in Bun's buffer. */
 class FullSocket {
@@ -47,83 +37,10 @@ class FullSocket {
 }
 
 describe("a slow reader", () => {
-  test("gets everything, whole and in order, however large", async () => {
-    const limits = { maximumBacklogBytes: 256 * 1024 * 1024, maximumPacketBytes: 4 * 1024 * 1024 }
-    const { port } = await served({ limits })
-    const slow = await FrameClient.connect(port, "slow")
-    const fast = await FrameClient.connect(port, "fast")
-    await slow.subscribe("t/#")
-    await fast.subscribe("t/#")
-    slow.pause()
-    const publisher = await FrameClient.connect(port, "publisher")
-    const sizes = Array.from({ length: 200 }, (_, i) => [10, 1000, 70_000, 300_000][i % 4]!)
-    sizes[100] = 3_000_000
-    for (const [i, size] of sizes.entries()) publisher.publish(`t/${i}`, Buffer.alloc(size, i))
-    await fast.until(() => fast.packets.length === sizes.length, "all messages at the fast one")
-    expect(slow.packets.length).toBeLessThan(sizes.length)
-    slow.resume()
-    await slow.until(() => slow.packets.length === sizes.length, "all messages at the slow one")
-    for (const client of [slow, fast])
-      for (const [i, { topic, payload }] of client.packets.entries()) {
-        expect(topic).toBe(`t/${i}`)
-        expect(payload.equals(Buffer.alloc(sizes[i]!, i))).toBe(true)
-      }
-  })
-
-  test("costs at most its backlog: QoS 0 is dropped and counted, QoS 1 comes whole", async () => {
-    const maximumBacklogBytes = 1_000_000
-    const { port, core } = await served({ limits: { maximumBacklogBytes } })
-    const slow = await FrameClient.connect(port, "slow")
-    await slow.subscribe("q0")
-    await slow.subscribe("q1", 1)
-    slow.pause()
-    const publisher = await FrameClient.connect(port, "publisher")
-    for (let i = 0; i < 600; i++) {
-      publisher.publish("q0", Buffer.alloc(50_000))
-      publisher.publish("q1", String(i), { qos: 1, messageId: i + 1 })
-    }
-    await publisher.until(() => publisher.packets.length === 600, "all acknowledgements")
-    expect(core.metrics.dropped["backlog full"]).toBeGreaterThan(0)
-    expect(waitingBytes(core)).toBeLessThanOrEqual(maximumBacklogBytes + 200_000) // a frame in Bun's buffer, a message over
-    slow.resume()
-    const came: string[] = []
-    while (came.length < 600) {
-      const { topic, messageId, payload } = await slow.next("publish")
-      if (topic !== "q1") continue
-      slow.send({ cmd: "puback", messageId: messageId! })
-      came.push(payload.toString())
-    }
-    expect(came).toEqual(Array.from({ length: 600 }, (_, i) => String(i)))
-    expect(core.metrics.dropped["queue full"]).toBe(0)
-  })
-
-  test("that reads by sips costs no more than one that does not read at all", async () => {
-    const [maximumBacklogBytes, messageBytes] = [10_000_000, 3_000_000]
-    const { port, core } = await served({ limits: { maximumBacklogBytes, maximumPacketBytes: 4_000_000 } })
-    const slow = await FrameClient.connect(port, "slow")
-    await slow.subscribe("#")
-    slow.pause()
-    const publisher = await FrameClient.connect(port, "publisher")
-    let most = 0
-    for (let round = 0; round < 8; round++) {
-      for (let i = 0; i < 4; i++) publisher.publish("t", Buffer.alloc(messageBytes, i))
-      publisher.send({ cmd: "pingreq" })
-      await publisher.next("pingresp")
-      most = Math.max(most, waitingBytes(core))
-      const before = slow.receivedBytes
-      slow.resume() // less than a message, but enough for the broker's socket to take some more
-      await slow.until(() => slow.receivedBytes > before + 1_000_000, "a sip")
-      slow.pause()
-    }
-    expect(core.metrics.dropped["backlog full"]).toBeGreaterThan(0)
-    expect(most).toBeGreaterThan(maximumBacklogBytes)
-    expect(most).toBeLessThanOrEqual(maximumBacklogBytes + 2 * messageBytes + 1000) // one in Bun's buffer, one over
-  })
-
   test("is written to again when Bun's own buffer is empty, not when a part of it has gone", () => {
     const harness = new Harness()
     const socket = new FullSocket()
-    const { open, message, drain } = new WebSocketDoor(harness.core, "door", { auth: allowAll() }).handlers
+    const { open, message, drain } = new WebSocketDoor(harness.core, harness.serving, {}).handlers
     const its = socket as unknown as ServerWebSocket<DoorData>
     const send = (packet: object) => message!(its, Buffer.from(mqtt.generate(packet as mqtt.Packet)))
     open!(its)

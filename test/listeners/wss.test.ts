@@ -1,5 +1,5 @@
 /** MQTT over WebSocket over TLS: whose certificate holds is in, and nobody else gets as far as HTTP. */
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { allowAll, dashboard, type WebSocketOptions, websocket } from "../../src/index.ts"
 import { hex } from "../support/bytes.ts"
 import { Certificates } from "../support/certificates.ts"
@@ -12,17 +12,11 @@ import { eventually } from "./socket.ts"
 
 setDefaultTimeout(60_000)
 
-let certificates: Certificates
-beforeAll(async () => {
-  certificates = await Certificates.make()
-})
-afterAll(() => certificates[Symbol.dispose]())
+const certificates = Certificates.forTests()
 afterEach(async () => {
   endClients()
   await closeBrokers()
 })
-
-type Person = Parameters<Certificates["files"]>[0]
 
 const open = (options: WebSocketOptions = {}) =>
   websocket({ port: 0, id: "door", auth: allowAll(), tls: certificates.files("server"), ...options })
@@ -32,13 +26,6 @@ async function mutual() {
   const auth = new Doorman()
   const tls = { ...certificates.files("server"), ca: certificates.path("ca.crt") }
   return { ...(await serve(open({ auth, tls }))), auth }
-}
-
-/** What openssl shows as that person. */
-function as(person: Person | undefined): string[] {
-  if (person === undefined) return []
-  const { cert, key } = certificates.files(person)
-  return ["-cert", cert, "-key", key, "-cert_chain", cert]
 }
 
 /** Everything at once: the handshake of HTTP, a CONNECT of MQTT 3.1.1 as `a`, a DISCONNECT. */
@@ -107,7 +94,7 @@ describe("client certificates", () => {
     for (const person of ["client", "chainedClient"] as const)
       test(`${version}, ${person}: in`, async () => {
         const { port, auth } = await mutual()
-        const { received } = await talk(port, [version, ...as(person)], visit)
+        const { received } = await talk(port, [version, ...certificates.shown(person)], visit)
         expect(received.toString("latin1")).toStartWith("HTTP/1.1 101 ")
         expect(received.includes(hex("82 04 20020000"))).toBe(true)
         expect(auth.asked.length).toBe(1)
@@ -116,7 +103,7 @@ describe("client certificates", () => {
     for (const person of [undefined, "rogueClient", "expired", "rogueServer"] as const)
       test(`${version}, ${person ?? "none"}: out, without an answer`, async () => {
         const { port, auth, core } = await mutual()
-        const { received } = await talk(port, [version, ...as(person)], visit)
+        const { received } = await talk(port, [version, ...certificates.shown(person)], visit)
         expect([received.length, auth.asked, core.metrics.socketsOpened]).toEqual([0, [], 0])
       })
 
@@ -124,7 +111,7 @@ describe("client certificates", () => {
       const { port, core } = await mutual()
       const ticket = certificates.path(`wss-ticket${version}`)
       for (const person of ["rogueClient", "expired"] as const) {
-        await talk(port, [version, ...as(person), "-sess_out", ticket], visit)
+        await talk(port, [version, ...certificates.shown(person), "-sess_out", ticket], visit)
         const again = (await Bun.file(ticket).exists()) ? ["-sess_in", ticket] : []
         expect((await talk(port, [version, ...again], visit)).received.length).toBe(0)
       }
@@ -142,9 +129,9 @@ describe("client certificates", () => {
       const { port, core } = await mutual()
       const relay = gatheringRelay(port)
       try {
-        await talk(relay.port, ["-tls1_3", "-no_ign_eof", ...as(person)], visit)
+        await talk(relay.port, ["-tls1_3", "-no_ign_eof", ...certificates.shown(person)], visit)
         if (sockets === 1) await eventually(() => core.metrics.connectsReceived === 1, "the CONNECT")
-        else await talk(port, as("rogueClient"), visit) // comes later, and has been dealt with
+        else await talk(port, certificates.shown("rogueClient"), visit) // comes later, and has been dealt with
         expect(core.metrics.socketsOpened).toBe(sockets)
       } finally {
         relay.stop()
@@ -169,9 +156,9 @@ describe("client certificates", () => {
     const tls = { ...certificates.files("server"), ca: certificates.path("ca.crt") }
     const { port } = await serve(dashboard({ port: 0, tls, websocket: { auth: allowAll() } }))
     const request = Buffer.from("GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    expect((await talk(port, as("client"), request)).received.toString()).toContain("200 OK")
+    expect((await talk(port, certificates.shown("client"), request)).received.toString()).toContain("200 OK")
     for (const person of [undefined, "rogueClient"] as const) {
-      expect((await talk(port, as(person), request)).received.length).toBe(0)
+      expect((await talk(port, certificates.shown(person), request)).received.length).toBe(0)
     }
   })
 })

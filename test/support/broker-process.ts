@@ -2,11 +2,12 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-
-const cli = join(import.meta.dir, "../../src/cli.ts")
+import { manjuCommand, plain } from "./command.ts"
 
 /** How long a broker may take to listen. */
 const PATIENCE_MS = 30_000
+/** A free port, and nothing else unless more flags say so. */
+const ONE_PORT = ["--tcp", "0", "--no-ws", "--no-http"]
 
 /** A folder for a test's files; gone with `using`. */
 export function temporaryFolder() {
@@ -15,61 +16,73 @@ export function temporaryFolder() {
 }
 
 export class BrokerProcess {
-  port = 0
-  /** What it has said on standard error. */
+  /** What it has said on standard output, and on standard error. */
+  said = ""
   logged = ""
   private readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">
-  private readonly listening: Promise<void>
+  /** When it has said where it listens, or nothing more can come. */
+  private readonly announced: Promise<void>
+  private readonly silent: Promise<unknown>
 
   private constructor(args: readonly string[]) {
-    this.child = Bun.spawn([process.execPath, cli, "start", "--tcp", "0", "--no-ws", "--no-http", ...args], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
-    })
-    this.listening = this.listen()
+    const pipes = { stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const
+    this.child = Bun.spawn(manjuCommand(...args), { ...pipes, env: plain })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.announced = promise
+    const said = this.read("said", () => this.isListening && resolve()).finally(resolve)
+    this.silent = Promise.all([said, this.read("logged")])
   }
 
   /** Starts `manju start` on a free port, and waits for nothing. */
-  static spawn(...args: string[]): BrokerProcess {
-    return new BrokerProcess(args)
+  static spawn(...flags: string[]): BrokerProcess {
+    return new BrokerProcess(["start", ...ONE_PORT, ...flags])
   }
 
-  /** Starts `manju start` on a free port, and waits until it listens. Killed with `await using`. */
-  static async start(...args: string[]): Promise<BrokerProcess> {
-    const broker = BrokerProcess.spawn(...args)
+  /** Starts `manju start` on a free port, and where the flags say, and waits until it listens. Killed with `await using`. */
+  static start(...flags: string[]): Promise<BrokerProcess> {
+    return BrokerProcess.run("start", ...ONE_PORT, ...flags)
+  }
+
+  /** Runs `manju` with these arguments alone, and waits until it listens. Killed with `await using`. */
+  static async run(...args: string[]): Promise<BrokerProcess> {
+    const broker = new BrokerProcess(args)
     const timer = setTimeout(() => broker.child.kill("SIGKILL"), PATIENCE_MS)
-    let said = ""
-    for await (const chunk of broker.child.stdout.pipeThrough(new TextDecoderStream())) {
-      said += chunk
-      if (said.split("\n").length > 2) break // both of its lines
-    }
+    await broker.announced
     clearTimeout(timer)
-    broker.port = Number(said.match(/mqtt:\/\/[^ ]+:(\d+)/)?.[1])
-    if (broker.port) return broker
+    if (broker.isListening) return broker
     await broker.kill()
-    throw new Error(`manju start ${args.join(" ")} does not listen: ${said}${broker.logged}`)
+    throw new Error(`manju ${args.join(" ")} does not listen: ${broker.said}${broker.logged}`)
   }
 
   get pid(): number {
     return this.child.pid
   }
 
-  /** Ends it at once. Afterwards `logged` is complete. */
+  /** Of MQTT over TCP. */
+  get port(): number {
+    return this.portOf("mqtt")
+  }
+
+  /** The port in the address with that scheme where it says that it listens. */
+  portOf(scheme: "mqtt" | "mqtts" | "ws" | "wss" | "http"): number {
+    const port = new RegExp(`${scheme}://[^ ,]+:(\\d+)`).exec(this.said)?.[1]
+    if (port === undefined) throw new Error(`it has no ${scheme}: ${this.said}`)
+    return Number(port)
+  }
+
+  /** Ends it at once. Afterwards `said` and `logged` are complete. */
   async kill(): Promise<void> {
     this.child.kill("SIGKILL")
     await this.ended()
   }
 
-  /** Asks it to end. */
-  terminate(): void {
-    this.child.kill("SIGTERM")
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name)
   }
 
-  /** Resolves with its exit code. Afterwards `logged` is complete. */
+  /** Resolves with its exit code. Afterwards `said` and `logged` are complete. */
   async ended(): Promise<number> {
-    await this.listening
+    await this.silent
     return this.child.exited
   }
 
@@ -77,7 +90,16 @@ export class BrokerProcess {
     return this.kill()
   }
 
-  private async listen(): Promise<void> {
-    for await (const chunk of this.child.stderr.pipeThrough(new TextDecoderStream())) this.logged += chunk
+  /** It says where, and, of a port for MQTT over TCP, how to try it. */
+  private get isListening(): boolean {
+    return this.said.split("\n").length > (this.said.includes("mqtt://") ? 2 : 1)
+  }
+
+  private async read(name: "said" | "logged", then?: () => void): Promise<void> {
+    const stream = name === "said" ? this.child.stdout : this.child.stderr
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      this[name] += text
+      then?.()
+    }
   }
 }

@@ -2,6 +2,7 @@
  * Certificates for tests, made by `openssl` in a temporary folder: an authority and whom it knows, one that nobody trusts and
  * whom that knows, and the odd ones. Keys are elliptic, so that all of them together take a fraction of a second.
  */
+import { afterAll, beforeAll } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { temporaryFolder } from "./broker-process.ts"
@@ -49,17 +50,17 @@ export class Certificates {
 
   /** Makes all of them. Removed with `using`. */
   static async make(): Promise<Certificates> {
-    const made = new Certificates()
-    await Promise.all([made.authority("ca", "root"), made.authority("rogueCa", "root")]) // one name, two keys
-    await made.authority("intermediate", "between", "ca")
-    const signed = Object.entries(people).map(([name, [ca, subject, names]]) => made.sign(name, ca, subject, names))
-    await Promise.all([...signed, made.expired()])
-    const between = made.text("intermediate")
-    for (const name of ["chained", "chainedClient"] as const) {
-      await Bun.write(made.path(`${name}.crt`), made.text(name) + between)
-    }
-    await made.encrypt()
-    return made
+    const certificates = new Certificates()
+    await certificates.makeAll()
+    return certificates
+  }
+
+  /** At the top of a file of tests: they are made before its tests, and removed behind. */
+  static forTests(): Certificates {
+    const certificates = new Certificates()
+    beforeAll(() => certificates.makeAll())
+    afterAll(() => certificates[Symbol.dispose]())
+    return certificates
   }
 
   /** The folder, for whatever else a test puts there. */
@@ -85,8 +86,27 @@ export class Certificates {
     return readFileSync(this.path(`${name}.${kind}`), "utf8")
   }
 
+  /** What openssl shows as that person. */
+  shown(name: Person | undefined): string[] {
+    if (name === undefined) return []
+    const { cert, key } = this.files(name)
+    return ["-cert", cert, "-key", key, "-cert_chain", cert]
+  }
+
   [Symbol.dispose](): void {
     this.temporary[Symbol.dispose]()
+  }
+
+  private async makeAll(): Promise<void> {
+    await Promise.all([this.authority("ca", "root"), this.authority("rogueCa", "root")]) // one name, two keys
+    await this.authority("intermediate", "between", "ca")
+    const signed = Object.entries(people).map(([name, [ca, subject, names]]) => this.sign(name, ca, subject, names))
+    await Promise.all([...signed, this.expired()])
+    const between = this.text("intermediate")
+    for (const name of ["chained", "chainedClient"] as const) {
+      await Bun.write(this.path(`${name}.crt`), this.text(name) + between)
+    }
+    await this.encrypt()
   }
 
   private request(name: string, subject: string): string[] {

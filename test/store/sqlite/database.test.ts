@@ -100,6 +100,17 @@ describe("a database", () => {
     expect(pragma("journal_mode")).toBe("wal")
   })
 
+  test("has NULL where a session has no will", () => {
+    using folder = temporaryFolder()
+    const path = join(folder.path, "manju.db")
+    const database = new StoreDatabase(path, "power")
+    database.commit(contents[0]!)
+    database.close()
+    using sqlite = new Database(path, { readonly: true })
+    const without = sqlite.query("SELECT client_id FROM session WHERE will IS NULL ORDER BY client_id").values()
+    expect(without.flat()).toEqual(["away", "connected"])
+  })
+
   test("is all in one file when it is closed", async () => {
     using folder = temporaryFolder()
     const [path, copy] = [join(folder.path, "manju.db"), join(folder.path, "copy.db")]

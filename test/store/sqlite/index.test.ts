@@ -1,16 +1,13 @@
-import { afterAll, describe, expect, test } from "bun:test"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { Broker, sqlite } from "../../../src/index.ts"
 import { coreOf, eventually } from "../../listeners/socket.ts"
-
-const folder = mkdtempSync(join(tmpdir(), "manju-"))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+import { temporaryFolder } from "../../support/broker-process.ts"
 
 describe("sqlite()", () => {
   test("counts the bytes that it writes, on Linux", async () => {
-    const store = sqlite(join(folder, "bytes.db"))
+    using folder = temporaryFolder()
+    const store = sqlite(join(folder.path, "bytes.db"))
     for await (const _ of store.load());
     const before = store.bytesWritten!
     await store.commit([{ kind: "total", name: "n", value: 1 }])
@@ -25,7 +22,8 @@ describe("sqlite()", () => {
   })
 
   test("the sum goes on with the next run", async () => {
-    const path = join(folder, "sum.db")
+    using folder = temporaryFolder()
+    const path = join(folder.path, "sum.db")
     const run = async () => {
       const broker = new Broker({ store: sqlite(path) })
       await broker.publish("t", new Uint8Array(100_000), { qos: 1, retain: true })
@@ -38,7 +36,8 @@ describe("sqlite()", () => {
   })
 
   test("when its thread dies what it was asked fails, and the next question is answered by another", async () => {
-    const store = sqlite(join(folder, "thread.db"))
+    using folder = temporaryFolder()
+    const store = sqlite(join(folder.path, "thread.db"))
     for await (const _ of store.load());
     await store.commit([{ kind: "total", name: "n", value: 1 }])
     const { worker } = store as unknown as { worker: Worker }
@@ -54,7 +53,8 @@ describe("sqlite()", () => {
   })
 
   test("a file that cannot be opened is refused with STORE_FAILED, by whatever needs it first", async () => {
-    const broker = new Broker({ store: sqlite(join(folder, "nowhere", "x.db")) })
+    using folder = temporaryFolder()
+    const broker = new Broker({ store: sqlite(join(folder.path, "nowhere", "x.db")) })
     const error = await broker.publish("t", "x").catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: "STORE_FAILED" })
     expect(String(error)).toContain("nowhere")

@@ -88,7 +88,7 @@ async function live(file: string): Promise<void> {
   if (death === "at a PUBACK") await workUntil(port, ledger.acknowledgement("message"))
   if (death === "at a SUBACK") await workUntil(port, ledger.acknowledgement("request"))
   if (death === "while it stops") {
-    broker.terminate()
+    broker.signal("SIGTERM")
     await Bun.sleep(random.below(30))
   }
   await broker.kill()
@@ -152,7 +152,7 @@ async function finish(broker: BrokerProcess): Promise<void> {
   await arrived(writer.publish(WORK, 2, false, 20), "some") // what is shared comes when there is nothing else
   await settled()
   await lookAtRetained(broker.port)
-  broker.terminate()
+  broker.signal("SIGTERM")
   const code = await Promise.race([broker.ended(), Bun.sleep(2 * PATIENCE_MS)])
   if (code !== 0) ledger.report(`the broker ends with ${code}`)
 }

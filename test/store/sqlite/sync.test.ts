@@ -317,7 +317,7 @@ describe("a sync that fails", () => {
   })
 
   test("has been seen", () => {
-    const failures = life.moments.filter(({ call, isEnd }) => isEnd && syncs.includes(call.name) && call.result !== 0)
+    const failures = life.moments.filter(({ call, isEnd }) => isEnd && syncs.includes(call.name) && call.result === -1)
     expect(failures.length).toBe(2)
   })
 
