@@ -15,7 +15,7 @@
  * them. A comment has a line of its own.
  */
 import type { Access } from "./rules.ts"
-import { FileError } from "./text-file.ts"
+import { FileError, trim } from "./text-file.ts"
 
 /** One rule, wherever it comes from. */
 export interface AclRule {
@@ -69,9 +69,4 @@ function ruleOf(rest: string): Pick<AclRule, "verdict" | "access" | "filter"> {
 function split(text: string): readonly [first: string, rest: string] {
   const end = text.search(/[\t ]/)
   return end < 0 ? [text, ""] : [text.slice(0, end), trim(text.slice(end))]
-}
-
-/** Of blanks as C knows them: a no-break space is part of a name. */
-function trim(text: string): string {
-  return text.replace(/^[\t\v\f\r ]+|[\t\v\f\r ]+$/g, "")
 }

@@ -11,6 +11,7 @@
  */
 import type { Action, Auth, AuthContext, Client } from "../broker/ports.ts"
 import { type AclRule, readAclFile } from "./acl-file.ts"
+import { making } from "./options.ts"
 import { type Access, Rules, verdictOf } from "./rules.ts"
 import { followFile } from "./text-file.ts"
 
@@ -32,8 +33,8 @@ export type AclEntry = { readonly topics: readonly AclTopic[] } & (
  *
  * `rules` is the path of an ACL file as Mosquitto has it, or the rules as values. The file is read when the first listener
  * opens, which fails when it is missing or has a line that is not understood (`acl.txt:3: ...`); it is read again when it
- * has changed, and subscriptions that it does not allow any more end (0x87). A bad new file is logged, and the old one
- * stays in force. Throws an `Error` for values that are no rules.
+ * has changed, and a client with a subscription that it would not allow any more is disconnected (0x87). A bad new file is
+ * logged, and the old one stays in force. Throws `INVALID_OPTION` for values that are no rules.
  *
  * @example
  * const auth = all(passwords("users.txt"), acl("acl.txt"))
@@ -46,7 +47,7 @@ export type AclEntry = { readonly topics: readonly AclTopic[] } & (
  * ]))
  */
 export function acl(rules: string | readonly AclEntry[]): Auth {
-  return typeof rules === "string" ? new AclFile(rules) : new Acl(rulesOf(rules))
+  return typeof rules === "string" ? new AclFile(rules) : new Acl(making(() => rulesOf(rules)))
 }
 
 /** Rules, by whose they are. */

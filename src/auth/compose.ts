@@ -8,6 +8,10 @@
  *
  * Members are asked in the order in which they are given. As long as they answer at once, so does the whole; the rest of
  * a question waits for a promise. What a member throws or rejects with is passed on, which is a refusal.
+ *
+ * Who may come in is asked of all of them, also after a denial: a wrong password takes the work of all, whichever of them
+ * knows the user, if any does. And a plain no counts for less than a denial that says more, since that one would have been
+ * the answer to a user whom nobody knows. So neither time nor reason tell which users there are.
  */
 import {
   type Action,
@@ -19,6 +23,10 @@ import {
   type Decision,
   type Exchange,
   type ExchangeStep,
+  isAdmission,
+  isAllowing,
+  isPromise,
+  ManjuError,
   type Permission,
   Reason,
   type Refusal,
@@ -28,7 +36,9 @@ import {
  * Lets in who is denied by none of the auths and allowed by at least one of them; after that too, all of them decide what
  * the client may do.
  *
- * - A denial is final. An auth that has no opinion (undefined) leaves it to the others.
+ * - A denial is final. An auth that has no opinion (undefined) leaves it to the others. So this is not «both have to say
+ *   yes»: `all(jwt(...), passwords(...))` lets a user in who has a password and no token, since a password is nothing that
+ *   `jwt` would judge. Two proofs at once are for an auth of your own to ask.
  * - The user name is the one that the last of them has established; those behind see it in place of the CONNECT's.
  * - The admission ends when the first of theirs does.
  * - Topics: again nobody denies and one allows. An auth without `authorize`, like `passwords(...)`, has no opinion here; if
@@ -36,7 +46,7 @@ import {
  * - Enhanced authentication goes to the first auth that knows the method; when it has succeeded, the others are asked to
  *   authenticate the client as well, in their order.
  *
- * Throws an `Error` without any auth.
+ * Throws `INVALID_OPTION` without any auth.
  *
  * @example
  * await broker.listen(tcp({ port: 1883, auth: all(passwords("users.txt"), acl("acl.txt")) }))
@@ -59,7 +69,7 @@ export function all(...auths: Auth[]): Auth {
  * `passwords(...)` does not know. One that denies has denied for all. Enhanced authentication goes to the first auth that
  * knows the method, and it alone decides then: what must hold for everybody is put around, as `all(banned, any(...))`.
  *
- * Throws an `Error` without any auth.
+ * Throws `INVALID_OPTION` without any auth.
  *
  * @example
  * await broker.listen(tcp({ port: 1883, auth: any(jwt({ jwks: "keys.json" }), passwords("users.txt")) }))
@@ -75,7 +85,7 @@ export function any(...auths: Auth[]): Auth {
 }
 
 function membersOf(name: string, auths: readonly Auth[]): readonly Auth[] {
-  if (auths.length === 0) throw new Error(`${name}() takes at least one auth`)
+  if (auths.length === 0) throw new ManjuError("INVALID_OPTION", `${name}() takes at least one auth`)
   return [...new Set(auths)]
 }
 
@@ -95,34 +105,47 @@ interface Gathering {
   /** The client, as the next member is to see it. */
   connecting: Connecting
   /** Takes what a member has said. Returns it if it is a denial. */
-  take(decision: Decision, member: Auth): false | Refusal | undefined
+  take(decision: Decision, member: Auth): Denial | undefined
   /** What follows from it if nobody has denied. */
   decision(): Decision
 }
+
+type Denial = false | Refusal
 
 type AskMember = (member: Auth, connecting: Connecting) => Decision | PromiseLike<Decision>
 
 const authenticateMember: AskMember = (member, connecting) => member.authenticate(connecting)
 
-/** Asks the members from `from` on. */
+/** Asks the members from `from` on; before that it has been denied so, if it has. */
 function askInTurn(
   members: readonly Auth[],
   gathering: Gathering,
   ask: AskMember,
   from = 0,
+  deniedBefore?: Denial,
 ): Decision | Promise<Decision> {
+  let denied = deniedBefore
   for (let at = from; at < members.length; at++) {
     const member = members[at]!
     const answer = ask(member, gathering.connecting)
     if (isPromise(answer)) {
-      return Promise.resolve(answer).then(
-        (decision) => gathering.take(decision, member) ?? askInTurn(members, gathering, ask, at + 1),
+      return Promise.resolve(answer).then((decision) =>
+        askInTurn(members, gathering, ask, at + 1, weightier(denied, gathering.take(decision, member))),
       )
     }
-    const denial = gathering.take(answer, member)
-    if (denial !== undefined) return denial
+    denied = weightier(denied, gathering.take(answer, member))
   }
-  return gathering.decision()
+  return denied ?? gathering.decision()
+}
+
+/** The denial that counts: the first that is not just a plain no. */
+function weightier(before: Denial | undefined, denial: Denial | undefined): Denial | undefined {
+  return before === undefined || (denial !== undefined && isPlain(before) && !isPlain(denial)) ? denial : before
+}
+
+/** Whether it is what a wrong password gets and, with a user name, a user whom nobody knows. */
+function isPlain(denial: Denial): boolean {
+  return denial === false || (denial.reason === Reason.BadUserNameOrPassword && denial.reasonString === undefined)
 }
 
 class Everybody implements Gathering {
@@ -138,8 +161,8 @@ class Everybody implements Gathering {
     this.connecting = connecting
   }
 
-  take(decision: Decision, member: Auth): false | Refusal | undefined {
-    if (isDenial(decision)) return decision
+  take(decision: Decision, member: Auth): Denial | undefined {
+    if (isDenial(decision)) return decision ?? false // null
     this.isAllowed ||= decision !== undefined
     const { username, expiresAt, authority = member } = admissionOf(decision)
     if (username !== undefined) {
@@ -173,9 +196,9 @@ class First implements Gathering {
     this.connecting = connecting
   }
 
-  take(decision: Decision, member: Auth): false | Refusal | undefined {
-    if (isDenial(decision)) return decision
-    if (decision !== undefined) this.admission ??= { authenticated: true, authority: member, ...admissionOf(decision) }
+  take(decision: Decision, member: Auth): Denial | undefined {
+    if (isDenial(decision)) return decision ?? false // null
+    if (decision !== undefined) this.admission ??= admissionBy(member, decision)
     return undefined
   }
 
@@ -199,8 +222,7 @@ function exchangeOfAll(members: readonly Auth[], connecting: Connecting, method:
 function exchangeOfAny(members: readonly Auth[], connecting: Connecting, method: string): Exchange | undefined {
   const found = knowing(members, connecting, method)
   if (found === undefined) return undefined
-  const conclude = (step: ExchangeStep): ExchangeStep =>
-    isSuccess(step) ? { authenticated: true, authority: found.member, ...admissionOf(step) } : step
+  const conclude = (step: ExchangeStep): ExchangeStep => (isSuccess(step) ? admissionBy(found.member, step) : step)
   return { next: (data) => then(found.exchange.next(data), conclude) }
 }
 
@@ -220,22 +242,27 @@ function withData(decision: Decision, step: Decision | Authenticated): ExchangeS
 
 /** Whether it lets the client in. */
 function isSuccess(step: ExchangeStep): step is Exclude<Decision, undefined> {
-  return step !== undefined && !(typeof step === "object" && "challenge" in step) && !isDenial(step)
+  return step !== undefined && !(typeof step === "object" && step !== null && "challenge" in step) && isAllowing(step)
 }
 
-function isDenial(decision: Decision): decision is false | Refusal {
-  if (typeof decision !== "object") return decision !== undefined && decision !== true
-  return !("authenticated" in decision) && decision.reason !== Reason.Success
+function isDenial(decision: Decision): decision is Denial {
+  return decision !== undefined && !isAllowing(decision)
 }
 
 /** What an admission says beyond that it is one. */
 function admissionOf(decision: Decision): Partial<Authenticated> {
-  return typeof decision === "object" && "authenticated" in decision ? decision : {}
+  return isAdmission(decision) ? decision : {}
+}
+
+/** The client is that member's, unless it has named somebody else. */
+function admissionBy(member: Auth, decision: Decision): Authenticated {
+  const { authority, ...rest } = admissionOf(decision)
+  return { ...rest, authenticated: true, authority: authority ?? member }
 }
 
 // What a client may do that is in
 
-/** The members as one authority; without `authorize` or `mayStay` where none of them has it. */
+/** The members as one authority; without `authorize` or `mayStay` where none of them has it. One that believes names is enough. */
 function together(members: readonly Authority[]): Authority {
   const deciding = members.filter((member) => member.authorize !== undefined)
   const watching = members.filter((member) => member.mayStay !== undefined)
@@ -245,6 +272,7 @@ function together(members: readonly Authority[]): Authority {
       isCacheable: deciding.every((member) => member.isCacheable === true),
     }),
     ...(watching.length > 0 && { mayStay: (client: Client) => mayStay(watching, client) }),
+    ...(members.some((member) => member.believesNames === true) && { believesNames: true }),
   }
 }
 
@@ -288,8 +316,4 @@ function mayStay(members: readonly Authority[], client: Client, from = 0): boole
 /** Goes on at once with an answer that is there. */
 function then<A, B>(answer: A | PromiseLike<A>, next: (answer: A) => B | PromiseLike<B>): B | PromiseLike<B> {
   return isPromise(answer) ? answer.then(next) : next(answer)
-}
-
-function isPromise<A>(answer: A | PromiseLike<A>): answer is PromiseLike<A> {
-  return typeof answer === "object" && answer !== null && "then" in answer
 }

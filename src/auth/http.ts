@@ -4,8 +4,8 @@
  * Whatever is not a clear answer is a refusal: no connection, no answer in time, another status, something that is not
  * understood. That is logged when it begins and when it is over, not for every client that it hits.
  *
- * Answers on topics are kept for a while, in a table of bounded size, and come without a promise from there. Answers on
- * who may come in are not kept: they hang on a password.
+ * Answers on topics are kept for a while, in a table of bounded size, and come without a promise from there, until everything
+ * is to be read again. Answers on who may come in are not kept: they hang on a password.
  */
 import {
   type Action,
@@ -18,8 +18,10 @@ import {
   type Permission,
   Reason,
 } from "../broker/ports.ts"
+import { making } from "./options.ts"
 import { type Answer, WebService } from "./web-service.ts"
 
+/** Which service `http()` asks, and what. */
 export interface HttpAuthOptions {
   /** Where questions are sent by POST: `http:` or `https:`, without a user name or password in it. */
   url: string | URL
@@ -33,7 +35,10 @@ export interface HttpAuthOptions {
    * everything, unless an auth beside it says otherwise. Default: true.
    */
   authorize?: boolean | readonly Action[]
-  /** How long an answer on a topic holds for the client, in seconds; 0: it is asked each time. To 86,400. Default: 60. */
+  /**
+   * How long an answer on a topic holds for the client, in seconds; 0: it is asked each time. To 86,400. Default: 60. After
+   * `broker.reload()` none holds, and for clients that are in the service is asked about their subscriptions again.
+   */
   cacheSeconds?: number
   /** How many answers on topics are kept at most. 1 to 1,000,000. Default: 10,000. */
   cacheEntries?: number
@@ -61,10 +66,10 @@ const LOG_AT_MOST_EVERY_MS = 10_000
  * to `allow: false` a `reason` for a person to read. Everything else is a refusal, `ServerUnavailable` for a client that
  * wants to come in, and is logged.
  *
- * Throws an `Error` for an option out of its range.
+ * Throws `INVALID_OPTION` for an option out of its range.
  *
  * @example
- * const auth = http({ url: "https://devices.example.com/mqtt", headers: { authorization: `Bearer ${token}` } })
+ * const auth = http({ url: "https://devices.example.com/mqtt", headers: { authorization: `Bearer ${process.env.TOKEN}` } })
  *
  * @example
  * const auth = all(http({ url: "http://127.0.0.1:9000/", authorize: false }), acl("acl.txt"))
@@ -72,10 +77,11 @@ const LOG_AT_MOST_EVERY_MS = 10_000
 export function http(options: HttpAuthOptions): Auth {
   const { authorize = true } = options
   const actions = authorize === true ? (["publish", "subscribe"] as const) : authorize || []
-  const auth = new HttpAuth(options)
+  const auth = making(() => new HttpAuth(options))
   return {
     open: (context) => auth.open(context),
     close: () => auth.close(),
+    reload: () => auth.reload(),
     authenticate: (connecting) => auth.authenticate(connecting),
     ...(actions.length > 0 && {
       authorize: (client: Client, action: Action, topic: string) => {
@@ -88,7 +94,7 @@ export function http(options: HttpAuthOptions): Auth {
 
 class HttpAuth {
   private outage: Outage | undefined
-  private readonly kept: KeptAnswers
+  private kept: KeptAnswers
   private readonly service: WebService
   /** How the log calls the service: a query may hold a secret. */
   private readonly name: string
@@ -113,7 +119,14 @@ class HttpAuth {
   close(): void {
     this.outage = undefined
     this.service.abandon()
-    this.kept.clear()
+    this.kept = this.kept.anew()
+  }
+
+  /** What is being answered now may be as old as what is kept. */
+  reload(): void {
+    this.kept = this.kept.anew()
+    this.service.forget()
+    this.outage?.context.changed()
   }
 
   async authenticate({ password, certificate, ...client }: Connecting): Promise<Decision> {
@@ -127,25 +140,31 @@ class HttpAuth {
       ...(certificate !== undefined && { certificate }),
     })
     const unavailable = { reason: Reason.ServerUnavailable, reasonString: "who may come in cannot be asked now" }
-    return this.ask<Decision>(question, (answer) => decisionOf(answer, now()), unavailable)
+    return this.ask<Decision>(question, client, (answer) => decisionOf(answer, now()), unavailable)
   }
 
   authorize(client: Client, action: Action, topic: string): Permission | Promise<Permission> {
     const { now } = this.started()
     const question = JSON.stringify({ ask: "authorize", action, topic, ...identityOf(client) })
-    const kept = this.kept.get(question, now())
-    if (kept !== undefined) return kept.permission
+    const { kept } = this
+    const known = kept.get(question, now())
+    if (known !== undefined) return known.permission
     const keep = (answer: Answer) => {
       const permission = permissionOf(answer)
-      this.kept.set(question, permission, now())
+      kept.set(question, permission, now())
       return permission
     }
-    return this.ask<Permission>(question, keep, Reason.ImplementationSpecificError)
+    return this.ask<Permission>(question, client, keep, Reason.ImplementationSpecificError)
   }
 
-  private async ask<A>(question: string, read: (answer: Answer) => A, otherwise: A): Promise<A> {
+  private async ask<A>(
+    question: string,
+    { remoteAddress }: Pick<Client, "remoteAddress">,
+    read: (answer: Answer) => A,
+    otherwise: A,
+  ): Promise<A> {
     try {
-      const result = read(await this.service.ask(question))
+      const result = read(await this.service.ask(question, remoteAddress))
       this.outage?.answered()
       return result
     } catch (error) {
@@ -288,8 +307,9 @@ class KeptAnswers {
     if (this.answers.size > this.most) this.answers.delete(this.answers.keys().next().value!)
   }
 
-  clear(): void {
-    this.answers.clear()
+  /** Empty ones, on the same terms. */
+  anew(): KeptAnswers {
+    return new KeptAnswers(this.durationMs, this.most)
   }
 }
 
@@ -298,8 +318,8 @@ class Outage {
   private failures = 0
   private isLogged = false
   private loggedAt = Number.NEGATIVE_INFINITY
+  readonly context: AuthContext
   private readonly name: string
-  private readonly context: AuthContext
 
   constructor(name: string, context: AuthContext) {
     this.name = name

@@ -22,6 +22,7 @@ import {
 } from "../broker/ports.ts"
 import { type ClaimNames, rulesOf } from "./claims.ts"
 import { jwksKeys, knownAlgorithms, pemKeys, secretKey, type VerificationKey } from "./keys.ts"
+import { making } from "./options.ts"
 import { type Rules, verdictOf } from "./rules.ts"
 import { followFile } from "./text-file.ts"
 
@@ -71,7 +72,7 @@ const MOST_TOLERANCE_SECONDS = 3600
  * A password that is no token is not judged, so that `any(jwt(...), passwords(...))` takes both. A token that is not valid is
  * refused with `BadUserNameOrPassword`, one that is somebody else's with `NotAuthorized`.
  *
- * Throws an `Error` for options that contradict each other or a key that cannot be used; where a file of keys is missing or
+ * Throws `INVALID_OPTION` for options that contradict each other or a key that cannot be used; where a file of keys is missing or
  * bad, the listener does not open. When it is bad later, that is logged and the old keys stay in force.
  *
  * @example
@@ -81,7 +82,7 @@ const MOST_TOLERANCE_SECONDS = 3600
  * const auth = all(jwt({ secret: process.env.TOKEN_SECRET! }), acl("acl.txt"))
  */
 export function jwt(options: JwtOptions): Auth {
-  return new Tokens(options)
+  return making(() => new Tokens(options))
 }
 
 class Tokens implements Auth {
@@ -96,9 +97,10 @@ class Tokens implements Auth {
   constructor(options: JwtOptions) {
     const { secret, key, jwks, ...others } = options
     const { algorithms, clockToleranceSeconds: tolerance = 0 } = others
-    if ([secret, key, jwks].filter((each) => each !== undefined).length !== 1) {
-      throw new Error('jwt: takes one of "secret", "key" and "jwks"')
-    }
+    const given = [secret, key, jwks].filter((each) => each !== undefined)
+    const unset = (["secret", "key", "jwks"] as const).find((name) => name in options)
+    if (given.length === 0 && unset !== undefined) throw new Error(`jwt: "${unset}" is undefined`)
+    if (given.length !== 1) throw new Error('jwt: takes one of "secret", "key" and "jwks"')
     if (algorithms?.length === 0 || algorithms?.some((each) => !knownAlgorithms.has(each))) {
       throw new Error(`jwt: "algorithms" takes some of ${[...knownAlgorithms].join(", ")}`)
     }

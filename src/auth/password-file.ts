@@ -6,7 +6,7 @@
  * An edit changes the one line that it is about; everything else stays as somebody has written it.
  */
 import { type PasswordHash, parseHash } from "./hashes.ts"
-import { FileError } from "./text-file.ts"
+import { FileError, trim } from "./text-file.ts"
 
 export type PasswordHashes = ReadonlyMap<string, PasswordHash>
 
@@ -79,9 +79,4 @@ function lineOf(lines: readonly string[], username: string): number {
     const entry = parseLine(line)
     return typeof entry === "object" && entry[0] === username
   })
-}
-
-/** Of blanks as C knows them: a no-break space is part of a name. */
-function trim(text: string): string {
-  return text.replace(/^[\t\v\f\r ]+|[\t\v\f\r ]+$/g, "")
 }

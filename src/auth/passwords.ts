@@ -1,9 +1,10 @@
 /**
  * User names and passwords from a file.
  *
- * To verify an argon2 hash takes time and memory by design, so that few are verified at once and the others queue. A
- * verification that has succeeded is remembered with the user, as an HMAC of the password under a key that only this
- * process knows: a client that comes back is let in at once, without a promise. It is forgotten when the hash changes.
+ * To verify an argon2 hash takes time and memory by design, so that few are verified at once and the others queue, networks
+ * in turn; who has gone by its turn costs nothing any more. A verification that has succeeded is remembered with the user, as an HMAC of the
+ * password under a key that only this process knows: a client that comes back is let in at once, without a promise. It is
+ * forgotten when the hash changes.
  *
  * No refusal tells whether a user exists. It takes the work of one hash of each kind (scheme and parameters) that the file
  * holds, one after another in an order that is the file's, whether the user is there or not and whatever its own kind is;
@@ -21,6 +22,7 @@ import {
   type Authority,
   type Connecting,
   type Decision,
+  ManjuError,
   Reason,
   type Refusal,
 } from "../broker/ports.ts"
@@ -29,6 +31,7 @@ import { LONGEST_PASSWORD_BYTES, type PasswordHash } from "./hashes.ts"
 import { type PasswordHashes, parsePasswords } from "./password-file.ts"
 import { followFile } from "./text-file.ts"
 
+/** What `passwords()` takes beside the file. */
 export interface PasswordsOptions {
   /**
    * How many passwords of this file are verified at once, each on a thread and with the memory of its hash (19 MiB for one
@@ -38,7 +41,7 @@ export interface PasswordsOptions {
 }
 
 const MOST_AT_ONCE = 64
-/** So many may wait for their verification; whoever comes then is told that the server is busy. */
+/** So many of a network may wait for their verification; whoever comes from there then is told that the server is busy. */
 const MOST_WAITING = 20_000
 
 const wrong: Refusal = { reason: Reason.BadUserNameOrPassword }
@@ -54,7 +57,7 @@ const busy: Refusal = { reason: Reason.ServerBusy, reasonString: "too many passw
  * is gone from the new file, or has another hash there, is disconnected (0x98).
  *
  * A wrong password is refused with `BadUserNameOrPassword`; about a client without a user name, or with one that is not in
- * the file, it has nothing to say. Throws a `RangeError` for an option out of its range.
+ * the file, it has nothing to say. Throws `INVALID_OPTION` for an option out of its range.
  *
  * @example
  * await broker.listen(tcp({ port: 1883, auth: passwords("users.txt") }))
@@ -62,7 +65,7 @@ const busy: Refusal = { reason: Reason.ServerBusy, reasonString: "too many passw
 export function passwords(file: string, options: PasswordsOptions = {}): Auth {
   const { verificationsAtOnce = 2 } = options
   if (!Number.isInteger(verificationsAtOnce) || verificationsAtOnce < 1 || verificationsAtOnce > MOST_AT_ONCE) {
-    throw new RangeError(`verificationsAtOnce takes a whole number from 1 to ${MOST_AT_ONCE}`)
+    throw new ManjuError("INVALID_OPTION", `verificationsAtOnce takes a whole number from 1 to ${MOST_AT_ONCE}`)
   }
   return new Passwords(file, new Gate(verificationsAtOnce, MOST_WAITING))
 }
@@ -89,12 +92,19 @@ class User implements Authority {
   }
 }
 
+/** A password that is being verified or waits for it. */
+interface Attempt {
+  readonly decision: Promise<Decision>
+  /** Of everybody who waits for it, whether it has gone. */
+  readonly whoAsks: (() => boolean)[]
+}
+
 class Passwords implements Auth {
   private users = new Map<string, User>()
   /** One hash of each kind that the file holds, the cheapest first: the work of a refusal. */
   private samples: readonly PasswordHash[] = []
   /** What is being verified or waits for it, by the proof: the same password of the same user is verified once. */
-  private readonly pending = new Map<string, Promise<Decision>>()
+  private readonly pending = new Map<string, Attempt>()
   private readonly key = randomBytes(32)
   private stopFollowing: (() => void) | undefined
   private readonly file: string
@@ -118,7 +128,8 @@ class Passwords implements Auth {
     this.stopFollowing = undefined
   }
 
-  authenticate({ username, password }: Connecting): Decision | Promise<Decision> {
+  authenticate(connecting: Connecting): Decision | Promise<Decision> {
+    const { username, password, remoteAddress, isGone = () => false } = connecting
     if (this.stopFollowing === undefined) throw new Error(`passwords(${this.file}) is not open`)
     if (username === undefined) return undefined
     if (password === undefined || password.length > LONGEST_PASSWORD_BYTES) return this.refusal(username)
@@ -127,11 +138,19 @@ class Passwords implements Auth {
     if (user?.hasProven(proof)) return user.admission
     const key = proof.toString("base64")
     const begun = this.pending.get(key)
-    if (begun !== undefined) return begun
-    if (this.gate.isFull) return busy
-    const verified = this.gate.run(() => this.verify(username, password, proof))
+    if (begun !== undefined) {
+      begun.whoAsks.push(isGone)
+      return begun.decision
+    }
+    if (this.gate.isFullFor(remoteAddress) || isGone()) return busy
+    const whoAsks = [isGone]
+    const verified = this.gate.run(remoteAddress, async () => {
+      if (!whoAsks.every((isGone) => isGone())) return this.verify(username, password, proof)
+      this.pending.delete(key) // whoever asks from now on is there
+      return busy
+    })
     const decision = verified.finally(() => this.pending.delete(key))
-    this.pending.set(key, decision)
+    this.pending.set(key, { decision, whoAsks })
     return decision
   }
 

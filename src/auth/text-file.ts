@@ -19,20 +19,29 @@ const readProblems: Record<string, string> = {
   EISDIR: "is a folder",
 }
 
-/** Reads a file of UTF-8; a byte order mark in front is left out. Throws a `FileError`. */
-export async function readText(path: string): Promise<string> {
-  let bytes: Buffer
+/** Reads a file. Throws a `FileError`. */
+export async function readBytes(path: string): Promise<Buffer> {
   try {
-    bytes = await readFile(path)
+    return await readFile(path)
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException
     throw new FileError(path, undefined, readProblems[code] ?? message, { cause: error })
   }
+}
+
+/** Reads a file of UTF-8; a byte order mark in front is left out. Throws a `FileError`. */
+export async function readText(path: string): Promise<string> {
+  const bytes = await readBytes(path)
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
   } catch (error) {
     throw new FileError(path, lineOfInvalidText(bytes), "not UTF-8", { cause: error })
   }
+}
+
+/** Without the blanks around it, of those that C knows: a no-break space is part of a name. */
+export function trim(text: string): string {
+  return text.replace(/^[\t\v\f\r ]+|[\t\v\f\r ]+$/g, "")
 }
 
 /** The first line, counted from 1, that is not UTF-8. */
@@ -58,7 +67,9 @@ export async function followFile(
     const reading = (latest = {})
     try {
       const text = await readText(path)
-      if (reading === latest) take(text)
+      if (reading !== latest) return
+      take(text)
+      context.logger.info(`${path}: read again`)
     } catch (error) {
       if (reading === latest) context.logger.error(`${(error as Error).message}; what it said before stays in force`)
     }

@@ -1,9 +1,9 @@
 /**
  * A web service that is asked questions: JSON by POST, an answer of bounded size in bounded time.
  *
- * So many requests are under way at once and so many wait for their turn, which counts for their time; a question that is
- * under way already is not asked again. Redirects are not followed, since a question may hold a password. What goes wrong
- * is an error of one line that quotes neither question nor answer.
+ * So many requests are under way at once and so many of a network wait for their turn, networks one after the other, which
+ * counts for their time; a question that is under way already is not asked again. Redirects are not followed, since a
+ * question may hold a password. What goes wrong is an error of one line that quotes neither question nor answer.
  */
 import { Gate } from "./gate.ts"
 
@@ -33,14 +33,21 @@ export class WebService {
     this.gate = new Gate(options.requestsAtOnce, MOST_WAITING)
   }
 
-  /** What the service answers. Rejects where there is no answer. */
-  ask(question: string): Promise<Answer> {
+  /** What the service answers to a question about somebody at `address`. Rejects where there is no answer. */
+  ask(question: string, address: string): Promise<Answer> {
     let answer = this.underWay.get(question)
     if (answer === undefined) {
-      answer = this.askAnew(question).finally(() => this.underWay.delete(question))
-      this.underWay.set(question, answer)
+      const asked = this.askAnew(question, address).finally(() => {
+        if (this.underWay.get(question) === asked) this.underWay.delete(question)
+      })
+      this.underWay.set(question, (answer = asked))
     }
     return answer
+  }
+
+  /** Asks from now on what it is asking already, too: the answer may be another one. */
+  forget(): void {
+    this.underWay.clear()
   }
 
   /** Gives up what is under way: it is rejected. */
@@ -48,14 +55,14 @@ export class WebService {
     for (const request of this.requests) request.abort(new Error("was closed"))
   }
 
-  private async askAnew(question: string): Promise<Answer> {
-    if (this.gate.isFull) throw new Error(`has ${MOST_WAITING} questions waiting already`)
+  private async askAnew(question: string, address: string): Promise<Answer> {
+    if (this.gate.isFullFor(address)) throw new Error(`has ${MOST_WAITING} questions waiting already`)
     const request = new AbortController()
     this.requests.add(request)
     const { timeoutMs } = this.options
     const timer = setTimeout(() => request.abort(new Error(`gives no answer within ${timeoutMs} ms`)), timeoutMs)
     try {
-      const answer = this.gate.run(() => this.send(question, request.signal))
+      const answer = this.gate.run(address, () => this.send(question, request.signal))
       return await Promise.race([answer, rejectionOf(request.signal)]) // it may still wait for its turn
     } finally {
       clearTimeout(timer)

@@ -5,11 +5,35 @@ import type { FileWatch } from "./watch.ts"
 /** An auth that is open or about to be. */
 interface Opened {
   readonly opening: Promise<void>
+  readonly watches: Watches
   isReady: boolean
   /** Whether a listener has it by itself. */
   isAsked: boolean
   /** Those that are made of it. */
   readonly compositions: Set<Auth>
+}
+
+/** What an auth watches: it ends with the auth at the latest, whether or not that says so itself. */
+class Watches {
+  private readonly ends = new Set<() => void>()
+  private isEnded = false
+
+  /** Begins one, unless it is too late for that; gives what ends it. */
+  add(begin: () => () => void): () => void {
+    if (this.isEnded) return () => {}
+    const stop = begin()
+    const end = () => {
+      this.ends.delete(end)
+      stop()
+    }
+    this.ends.add(end)
+    return end
+  }
+
+  end(): void {
+    this.isEnded = true
+    for (const end of this.ends) end()
+  }
 }
 
 /**
@@ -39,28 +63,40 @@ export class Auths {
     await opened.opening
   }
 
+  /** Everything is to be read again. */
+  reload(): void {
+    for (const [auth, { isReady }] of this.opened) if (isReady) this.guard(() => auth.reload?.())
+  }
+
   close(): void {
     this.isClosed = true
-    for (const [auth, { isReady }] of this.opened) if (isReady) this.end(auth)
+    for (const [auth, { isReady, watches }] of this.opened) {
+      watches.end()
+      if (isReady) this.end(auth)
+    }
     this.opened.clear()
   }
 
   private entry(auth: Auth): Opened {
     let opened = this.opened.get(auth)
     if (opened === undefined) {
-      opened = { opening: this.begin(auth), isReady: false, isAsked: false, compositions: new Set() }
+      const watches = new Watches()
+      opened = { opening: this.begin(auth, watches), watches, isReady: false, isAsked: false, compositions: new Set() }
       this.opened.set(auth, opened)
-      opened.opening.catch(() => this.opened.delete(auth))
+      opened.opening.catch(() => {
+        watches.end()
+        this.opened.delete(auth)
+      })
     }
     return opened
   }
 
-  private async begin(auth: Auth): Promise<void> {
+  private async begin(auth: Auth, watches: Watches): Promise<void> {
     const { files, clock, logger } = this
     const context: AuthContext = {
       logger,
       clock,
-      watch: (path, changed) => files.watch(path, () => this.guard(changed)),
+      watch: (path, changed) => watches.add(() => files.watch(path, () => this.guard(changed))),
       open: (member) => this.openMember(member, auth),
       changed: () => this.changed(auth, new Set()),
     }

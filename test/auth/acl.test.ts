@@ -198,7 +198,7 @@ describe("an ACL file", () => {
     expect([context.changes, context.watched]).toEqual([0, [file.path]])
     await file.change("topic b\ntopic c\n", () => context.changes > 0)
     expect(["a", "b", "c"].map((topic) => file.may("publish", topic, nobody))).toEqual([undefined, true, true])
-    expect([context.changes, context.logged]).toEqual([1, []])
+    expect([context.changes, context.logged]).toEqual([1, [`info: ${file.path}: read again`]])
   })
 
   test("that has only been touched changes nothing", async () => {

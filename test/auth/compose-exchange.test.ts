@@ -112,6 +112,20 @@ describe("when an exchange has succeeded", () => {
     expect(others.seen).toEqual([])
   })
 
+  test("any() leaves the client to that member too where it says that it has named nobody", async () => {
+    const member = knowing("X", { authenticated: true, authority: undefined } as unknown as ExchangeStep)
+    expect(await step(any(deciding(true), member))).toEqual({ authenticated: true, authority: member })
+  })
+
+  test("half an admission is none, for nobody", async () => {
+    for (const compose of [all, any])
+      for (const half of [{ authenticated: false }, { authenticated: true, expiresAt: Number.NaN }] as ExchangeStep[]) {
+        const others = deciding(true)
+        expect(await step(compose(others, knowing("X", half)))).toBe(half as ExchangeStep & object)
+        expect(others.seen).toEqual([])
+      }
+  })
+
   test("what must hold for everybody is put around any()", async () => {
     const bans = deciding({ reason: Reason.Banned })
     expect(await step(all(bans, any(deciding(undefined), knowing("X", true))))).toEqual({ reason: Reason.Banned })

@@ -3,7 +3,10 @@ import { describe, expect, test } from "bun:test"
 import { all, any } from "../../src/auth/compose.ts"
 import type { Admission, Auth, Authority, Decision, Permission } from "../../src/broker/ports.ts"
 import { Reason } from "../../src/codec/index.ts"
+import { refusalOf } from "../../src/connection/verdict.ts"
 import { admitted, connecting } from "../support/auth-context.ts"
+import { cheapHash, PasswordFile } from "../support/password-file.ts"
+import { Verifications } from "../support/verifications.ts"
 
 const banned = { reason: Reason.Banned }
 const busy = { reason: Reason.ServerBusy }
@@ -13,13 +16,21 @@ const failure = new Error("the database is away")
 type Said = "-" | "yes" | "no" | "banned" | "throws"
 const said: Said[] = ["-", "yes", "no", "banned", "throws"]
 
-/** Of two members, the first down, the second across. Three are the first two, and then the third. */
-const outcome: Record<Said, Record<Said, Said>> = {
+type Table = Record<Said, Record<Said, Said>>
+
+/** Of what a client may do. Two members, the first down, the second across; three are the first two, and then the third. */
+const outcome: Table = {
   "-": { "-": "-", yes: "yes", no: "no", banned: "banned", throws: "throws" },
   yes: { "-": "yes", yes: "yes", no: "no", banned: "banned", throws: "throws" },
   no: { "-": "no", yes: "no", no: "no", banned: "no", throws: "no" },
   banned: { "-": "banned", yes: "banned", no: "banned", banned: "banned", throws: "banned" },
   throws: { "-": "throws", yes: "throws", no: "throws", banned: "throws", throws: "throws" },
+}
+/** Of who is let in: a plain no, which may mean a wrong password, says less than any other denial. */
+const admission: Table = {
+  ...outcome,
+  no: { ...outcome.no, banned: "banned", throws: "throws" },
+  banned: { ...outcome.banned, throws: "throws" },
 }
 
 const pairs = said.flatMap((first) => said.map((second) => [first, second]))
@@ -27,7 +38,7 @@ const triples = pairs.flatMap(([first, second]) => said.map((third) => [first!, 
 /** Every row of the truth table. */
 const rows = [...said.map((only) => [only]), ...pairs, ...triples] as Said[][]
 
-const outcomeOf = (row: readonly Said[]): Said => row.reduce((before, next) => outcome[before][next])
+const outcomeOf = (row: readonly Said[], table: Table): Said => row.reduce((before, next) => table[before][next])
 
 const decisions: Record<Said, Decision> = { "-": undefined, yes: true, no: false, banned, throws: undefined }
 const permissions: Record<Said, Permission> = {
@@ -74,7 +85,7 @@ for (const [name, compose] of [
         for (const row of rows) {
           const members = row.map((word, index) => ({ authenticate: () => answer(word, decisions, isLate(index)) }))
           const came = await wordFor(decisions, () => compose(...members).authenticate(connecting("ada")))
-          expect([row, came]).toEqual([row, outcomeOf(row)])
+          expect([row, came]).toEqual([row, outcomeOf(row, admission)])
         }
       })
 
@@ -86,12 +97,12 @@ for (const [name, compose] of [
           }))
           const composed = compose(...members)
           const came = await wordFor(permissions, () => composed.authorize!(admitted("ada"), "publish", "a"))
-          expect([row, came]).toEqual([row, outcomeOf(row)])
+          expect([row, came]).toEqual([row, outcomeOf(row, outcome)])
         }
       })
     }
 
-    test("asks nobody after a denial, and the next only after a promise", async () => {
+    test("asks the next only after a promise, and all of them, also after a denial, unless one throws", async () => {
       for (const row of rows) {
         const asked: Said[] = []
         let pending = 0
@@ -107,6 +118,22 @@ for (const [name, compose] of [
           },
         }))
         await wordFor(decisions, () => compose(...members).authenticate(connecting()))
+        const end = row.indexOf("throws")
+        expect(asked).toEqual(end < 0 ? row : row.slice(0, end + 1))
+      }
+    })
+
+    test("asks nobody on topics after a denial", async () => {
+      for (const [row, isLate] of rows.flatMap((row) => [[row, false] as const, [row, true] as const])) {
+        const asked: Said[] = []
+        const members = row.map((word) => ({
+          authenticate: () => true,
+          authorize: () => {
+            asked.push(word)
+            return answer(word, permissions, isLate)
+          },
+        }))
+        await wordFor(permissions, () => compose(...members).authorize!(admitted(), "publish", "a"))
         const end = row.findIndex((word) => word !== "-" && word !== "yes")
         expect(asked).toEqual(end < 0 ? row : row.slice(0, end + 1))
       }
@@ -133,10 +160,19 @@ for (const [name, compose] of [
       const decide = (decision: unknown) => compose({ authenticate: () => decision as Decision }).authenticate
       expect(decide({ reason: Reason.Success })(connecting())).not.toHaveProperty("reason")
       expect(decide({ reason: Reason.Success })(connecting())).toBeTruthy()
-      for (const decision of [0, 1, "yes", { ok: 1 }] as unknown[]) {
-        expect(decide(decision)(connecting())).toBe(decision as Decision)
+      const slips = [0, 1, "", "yes", null, {}, [], { ok: 1 }, { reason: undefined }]
+      const halves = [
+        { authenticated: false },
+        { authenticated: 0 },
+        { authenticated: "false", reason: Reason.Success },
+      ]
+      const endless = [Number.NaN, Number.POSITIVE_INFINITY, "2030", null].map((expiresAt) => {
+        return { authenticated: true, expiresAt }
+      })
+      for (const decision of [...slips, ...halves, ...endless] as unknown[]) {
+        expect(decide(decision)(connecting())).toBe((decision ?? false) as Decision)
         const beside = compose({ authenticate: () => true }, { authenticate: () => decision as Decision })
-        expect(beside.authenticate(connecting())).toBe(decision as Decision)
+        expect(beside.authenticate(connecting())).toBe((decision ?? false) as Decision)
       }
     })
 
@@ -243,6 +279,13 @@ describe("an admission by all()", () => {
 })
 
 describe("an admission by any()", () => {
+  test("is that member's too where it says that it has named nobody", () => {
+    const lax: Auth = { authenticate: () => undefined, authorize: () => true }
+    const strict = { authenticate: () => ({ authenticated: true, authority: undefined }), authorize: () => undefined }
+    const { authority } = any(strict as unknown as Auth, lax).authenticate(connecting()) as Admission
+    expect(authority!.authorize!(admitted(), "publish", "a")).toBeUndefined()
+  })
+
   test("is that of the first that allows, whose authority decides alone", () => {
     const authority = deciding(true)
     const first = admitting({ username: "one", expiresAt: 2000, authority })
@@ -269,6 +312,58 @@ describe("an admission by any()", () => {
 
   test("is none where one that comes later denies", async () => {
     expect(await any(admitting({}), { authenticate: async () => busy }).authenticate(connecting())).toBe(busy)
+  })
+})
+
+describe("no refusal of a composition tells which of its members knows the user", () => {
+  /** Like `passwords`: it has something to say on a user of its own alone, and that is no. */
+  const knowing =
+    (user: string): Auth["authenticate"] =>
+    ({ username }) =>
+      username === user ? { reason: Reason.BadUserNameOrPassword } : undefined
+  const others: [name: string, decision: Decision][] = [
+    ["says nothing", undefined],
+    ["says no", false],
+    ["says that user or password are wrong", { reason: Reason.BadUserNameOrPassword }],
+    ["says why", { reason: Reason.BadUserNameOrPassword, reasonString: "the token has expired" }],
+    ["bans", banned],
+    ["cannot be asked", busy],
+  ]
+  for (const [name, compose] of [
+    ["all", all],
+    ["any", any],
+  ] as const)
+    for (const [what, decision] of others)
+      for (const [where, order] of [
+        ["before", (member: Auth, other: Auth) => [other, member]],
+        ["behind", (member: Auth, other: Auth) => [member, other]],
+      ] as const)
+        test(`${name}(), one ${where} it ${what}`, async () => {
+          let asked = 0
+          const other: Auth = {
+            authenticate() {
+              asked++
+              return decision
+            },
+          }
+          const refusals = ["ada", "zoe"].map((username) => {
+            const auth = compose(...order({ authenticate: knowing("ada") }, other))
+            return refusalOf(auth.authenticate(connecting(username, "guessed")) as Decision, username)!
+          })
+          expect(refusals[0]).toEqual(refusals[1]!)
+          expect(asked).toBe(2)
+        })
+
+  test("nor does the work that it takes: as many verifications, in whichever file the user is", async () => {
+    const hash = await cheapHash("right")
+    using one = await PasswordFile.open({ ada: hash })
+    using other = await PasswordFile.open({ bob: hash })
+    for (const compose of [all, any])
+      for (const username of ["ada", "bob", "zoe"]) {
+        using verifications = new Verifications()
+        await compose(one.auth, other.auth).authenticate(connecting(username, "guessed"))
+        expect([username, verifications.count]).toEqual([username, 2])
+      }
   })
 })
 

@@ -204,6 +204,33 @@ describe("an answer on what a client may do", () => {
   })
 })
 
+describe("when everything is to be read again", () => {
+  test("it forgets what is kept, and has those who are in asked about", async () => {
+    await using asked = new Asked()
+    await asked.may("publish", "a")
+    asked.service.answer = json({ allow: false })
+    asked.auth.reload!()
+    expect(asked.context.changes).toBe(1)
+    expect(await asked.may("publish", "a")).toBe(false)
+  })
+
+  test("what it was asked before is answered, and kept no more", async () => {
+    await using asked = new Asked()
+    const give = asked.service.hold()
+    const before = asked.may("publish", "a")
+    await eventually(() => asked.service.questions.length === 1, "the question")
+    asked.auth.reload!()
+    const after = asked.may("publish", "a")
+    await eventually(() => asked.service.questions.length === 2, "the question again")
+    give(Response.json({ allow: true }))
+    expect(await before).toBe(true)
+    const beside = asked.may("publish", "a")
+    give(Response.json({ allow: false }))
+    expect([await after, await beside, asked.may("publish", "a")]).toEqual([false, false, false])
+    expect(asked.service.questions.length).toBe(2)
+  })
+})
+
 describe("authorize", () => {
   test("true: the service is asked before a client publishes or subscribes, and it receives what it has subscribed to", async () => {
     for (const options of [{}, { authorize: true }] as const) {
@@ -265,6 +292,23 @@ describe("the service", () => {
     }
     expect(await Promise.all(answers)).toHaveLength(5)
     expect([asked.service.mostWaiting, asked.service.asked.map(({ topic }) => topic)]).toEqual([2, topics])
+  })
+
+  test("is asked about clients of two networks in turn, however many come from one", async () => {
+    await using asked = new Asked({ requestsAtOnce: 1 })
+    const give = asked.service.hold()
+    const crowd = Array.from({ length: 50 }, (_, index) => asked.decision(connecting("ada", `guess ${index}`)))
+    const other = asked.decision(connecting("bob", "secret", { remoteAddress: "192.0.2.2" }))
+    const topic = asked.may("publish", "a", admitted("carl", { remoteAddress: "192.0.2.2" }))
+    for (let questions = 1; questions <= 5; questions++) {
+      await eventually(() => asked.service.questions.length === questions, "the question")
+      give(Response.json({ allow: false }))
+    }
+    expect([await other, await topic]).toEqual([false, false])
+    const names = asked.service.asked.slice(0, 5).map(({ username }) => username)
+    expect(names).toEqual(["ada", "ada", "bob", "ada", "carl"])
+    asked.auth.close!()
+    await Promise.all(crowd)
   })
 
   test("keeps its connection from one question to the next", async () => {

@@ -156,7 +156,7 @@ describe("a file that is no good", () => {
     await letIn(file, "bob", "bob's")
     await file.change({ ada: other })
     expect(mayStay(ada, "ada")).toBe(false)
-    expect(file.context.logged).toEqual([logged])
+    expect(file.context.logged).toEqual([logged, `info: ${file.path}: read again`])
   })
 })
 
@@ -172,7 +172,7 @@ test("what is logged tells no name, no password and no hash", async () => {
   await file.authenticate("ada", "old")
   await file.authenticate("ada", "s3cret")
   await file.change({ ada: other })
-  expect(file.context.logged).toEqual([])
+  expect(file.context.logged).toEqual([`info: ${file.path}: read again`])
   await file.spoil("ada:s3cret\n")
   expect(file.context.logged.join()).not.toMatch(/ada:|s3cret|argon2id\$v/)
 })

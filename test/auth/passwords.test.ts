@@ -167,6 +167,20 @@ describe("verifications wait for each other", () => {
       expect(await Promise.all(decisions)).toEqual(guesses.map(() => wrong))
     })
 
+  test("those of other networks in turn, however many come from one", async () => {
+    using file = await PasswordFile.open({ ada: adas, bob: adas, carl: adas }, { verificationsAtOnce: 1 })
+    using verifications = new Verifications()
+    verifications.hold()
+    const ask = (name: string, password: string, remoteAddress: string) =>
+      file.auth.authenticate(connecting(name, password, { remoteAddress }))
+    const crowd = Array.from({ length: 50 }, (_, index) => ask("ada", `guess ${index}`, "192.0.2.1"))
+    const others = [ask("bob", "b", "192.0.2.2"), ask("carl", "c", "192.0.2.3")]
+    for (let begun = 2; begun <= 5; begun++) await verifications.endOne(begun)
+    expect(verifications.passwords).toEqual(["guess 0", "guess 1", "b", "c", "guess 2"])
+    verifications.release()
+    await Promise.all([...crowd, ...others])
+  })
+
   test("the same password of the same user is verified once for all who wait for it", async () => {
     using file = await PasswordFile.open({ ada: adas, al: adas })
     using verifications = new Verifications()
@@ -240,6 +254,25 @@ describe("verifications wait for each other", () => {
     expect(isIn(await file.authenticate("ada", "ada's"))).toBe(true)
   })
 
+  test("who comes with the same password at the moment at which that is found out is verified", async () => {
+    using file = await PasswordFile.open({ ada: adas }, { verificationsAtOnce: 1 })
+    using verifications = new Verifications()
+    verifications.hold()
+    const first = file.authenticate("ada", "guessed")
+    const { promise: next, resolve } = Promise.withResolvers<Decision>()
+    let isWaiting = false
+    const isGone = () => {
+      if (isWaiting) queueMicrotask(() => resolve(file.authenticate("ada", "ada's")))
+      return isWaiting
+    }
+    const gone = file.auth.authenticate(connecting("ada", "ada's", { isGone }))
+    isWaiting = true
+    await verifications.endOne()
+    await Promise.all([first, gone])
+    verifications.release()
+    expect(isIn(await next)).toBe(true)
+  })
+
   test("as many as may; whoever comes then finds the server busy, known or not, unless it has been in before", async () => {
     using file = await PasswordFile.open({ ada: adas, bob: adas })
     await file.authenticate("bob", "ada's")
@@ -264,7 +297,7 @@ describe("a caller's mistake is an error", () => {
   for (const verificationsAtOnce of [0, -1, 1.5, 65, Number.NaN])
     test(`verificationsAtOnce: ${verificationsAtOnce}`, () => {
       const message = "verificationsAtOnce takes a whole number from 1 to 64"
-      expect(() => passwords("users.txt", { verificationsAtOnce })).toThrow(new RangeError(message))
+      expect(() => passwords("users.txt", { verificationsAtOnce })).toThrow(message)
     })
 
   test("to ask before it is open, or after it has been closed", async () => {

@@ -4,7 +4,7 @@ import { all, any } from "../../src/auth/compose.ts"
 import { Auths } from "../../src/broker/auths.ts"
 import type { Auth, AuthContext } from "../../src/broker/ports.ts"
 import { FileWatch } from "../../src/broker/watch.ts"
-import { ManualClock } from "../support/clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { microtasks } from "../support/store.ts"
 
 /** An auth that notes what becomes of it. */

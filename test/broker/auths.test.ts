@@ -1,10 +1,12 @@
 /** The auths of a broker's listeners: when each is opened and closed, what it is given, and what its faults do to others. */
 import { describe, expect, test } from "bun:test"
+import { all, any } from "../../src/auth/compose.ts"
 import { Auths } from "../../src/broker/auths.ts"
-import { Broker, type Listener } from "../../src/broker/broker.ts"
+import { Broker } from "../../src/broker/broker.ts"
+import type { Listener } from "../../src/broker/options.ts"
 import type { Auth, AuthContext } from "../../src/broker/ports.ts"
 import { FileWatch } from "../../src/broker/watch.ts"
-import { ManualClock } from "../support/clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { microtasks } from "../support/store.ts"
 
 /** An auth that notes what is done with it; `opening` is what its opening does. */
@@ -170,6 +172,52 @@ describe("an auth is closed", () => {
     all.close()
     await microtasks()
     expect([good.calls, errors]).toEqual([["open", "close"], ["auth failed: Error: cannot let go"]])
+  })
+})
+
+describe("when everything is to be read again, an auth is told so", () => {
+  const reloading = (calls: string[], name: string): Auth => ({
+    authenticate: () => true,
+    reload: () => void calls.push(name),
+  })
+
+  test("by itself and within others, once each, by the broker", async () => {
+    const calls: string[] = []
+    const [first, second] = [reloading(calls, "first"), reloading(calls, "second")]
+    const broker = new Broker({ clock: new ManualClock() })
+    broker.reload()
+    await broker.listen(listener(all(first, { authenticate: () => true }), "one"))
+    await broker.listen(listener(any(first, second), "two"))
+    await broker.listen(listener(first, "three"))
+    expect(calls).toEqual([])
+    broker.reload()
+    await microtasks()
+    expect(calls).toEqual(["first", "second"])
+    await broker.close({ timeoutMs: 1 })
+    expect(() => broker.reload()).toThrow("closed")
+    expect(calls).toEqual(["first", "second"])
+  })
+  test("but not before it is open: what it reads then is new", async () => {
+    const calls: string[] = []
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { auths: all } = auths()
+    const opened = all.open({ ...reloading(calls, "late"), open: () => promise })
+    all.reload()
+    resolve()
+    await opened
+    expect(calls).toEqual([])
+    all.reload()
+    await microtasks()
+    expect(calls).toEqual(["late"])
+  })
+  test("whatever the others do: an exception is logged", async () => {
+    const calls: string[] = []
+    const { auths: all, errors } = auths()
+    await all.open({ authenticate: () => true, reload: () => Promise.reject(new Error("no")) })
+    await all.open(reloading(calls, "other"))
+    all.reload()
+    await microtasks()
+    expect([calls, errors]).toEqual([["other"], ["auth failed: Error: no"]])
   })
 })
 
