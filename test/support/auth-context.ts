@@ -1,6 +1,6 @@
 /** What an auth is given to work with, in a test: it notes what the auth says, and files change when the test says so. */
 import type { Auth, AuthContext, Client, Connecting, Logger } from "../../src/broker/ports.ts"
-import { ManualClock } from "./clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 
 export class FakeAuthContext implements AuthContext {
   readonly clock = new ManualClock()

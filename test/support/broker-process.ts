@@ -90,9 +90,9 @@ export class BrokerProcess {
     return this.kill()
   }
 
-  /** It says where, and, of a port for MQTT over TCP, how to try it. */
+  /** It says all of it at once. */
   private get isListening(): boolean {
-    return this.said.split("\n").length > (this.said.includes("mqtt://") ? 2 : 1)
+    return this.said.endsWith("\n")
   }
 
   private async read(name: "said" | "logged", then?: () => void): Promise<void> {

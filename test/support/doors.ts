@@ -3,15 +3,23 @@
  * outside. `bun doors.ts FOLDER` serves with the certificate that is there until its standard input ends, as it does when the
  * tests break off; `Doors` starts and watches it.
  */
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { allowAll } from "../../src/auth/allow.ts"
+import { passwords } from "../../src/auth/passwords.ts"
 import { Broker } from "../../src/broker/broker.ts"
 import { tcp } from "../../src/listeners/tcp.ts"
 import { websocket } from "../../src/listeners/web.ts"
 import type { Certificates } from "./certificates.ts"
 
-export type Door = "tcp" | "tls" | "proxy" | "ws" | "wss"
+/** `guarded` takes a PROXY header, too, and then a password. */
+export type Door = "tcp" | "tls" | "proxy" | "guarded" | "ws" | "wss"
+
+/** Who may come in by the guarded door: user 0, user 1 and so on, all with this password. */
+export const PASSWORD = "right"
+const USERS = 10
+/** To verify it takes 10 ms or so. */
+const PASSWORD_COST = { algorithm: "argon2id", memoryCost: 4096, timeCost: 4 } as const
 
 /** How long somebody may be there without saying who he is. */
 const CONNECT_TIMEOUT_SECONDS = 2
@@ -22,7 +30,7 @@ const LISTENING = "0A"
 const NOBODYS = "0"
 
 export class Doors {
-  ports: Record<Door, number> = { tcp: 0, tls: 0, proxy: 0, ws: 0, wss: 0 }
+  ports: Record<Door, number> = { tcp: 0, tls: 0, proxy: 0, guarded: 0, ws: 0, wss: 0 }
   /** What it has said on standard error. */
   logged = ""
   /** The text of the certificate by which its own is known. */
@@ -78,10 +86,15 @@ async function serve(folder: string): Promise<void> {
   const broker = new Broker({ limits, logger })
   const common = { port: 0, auth: allowAll() }
   const tls = { cert: join(folder, "server.crt"), key: join(folder, "server.key") }
+  const proxy = { trusted: ["127.0.0.1"] }
+  const users = join(folder, `users-${process.pid}.txt`)
+  const hash = await Bun.password.hash(PASSWORD, PASSWORD_COST)
+  writeFileSync(users, Array.from({ length: USERS }, (_, index) => `user ${index}:${hash}\n`).join(""))
   const listeners = {
     tcp: tcp(common),
     tls: tcp({ ...common, tls }),
-    proxy: tcp({ ...common, proxy: { trusted: ["127.0.0.1"] } }),
+    proxy: tcp({ ...common, proxy }),
+    guarded: tcp({ ...common, proxy, auth: passwords(users) }),
     ws: websocket(common),
     wss: websocket({ ...common, tls }),
   }

@@ -13,7 +13,7 @@ import type { Auth, Logger, Store } from "../../src/broker/ports.ts"
 import type { Serving } from "../../src/broker/serving.ts"
 import type { ProtocolLevel } from "../../src/codec/index.ts"
 import { BlockPool, Connection, type Transport } from "../../src/connection/index.ts"
-import { ManualClock } from "./clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 
 export interface HarnessOptions {
   limits?: Partial<Limits>

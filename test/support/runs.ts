@@ -5,7 +5,7 @@
  * What a client causes is durable when a method has resolved, so that a crash afterwards may lose none of it.
  */
 import type { Limits } from "../../src/broker/limits.ts"
-import type { Store, Stored } from "../../src/broker/ports.ts"
+import type { Auth, Store, Stored } from "../../src/broker/ports.ts"
 import { restore } from "../../src/broker/restore.ts"
 import { memory } from "../../src/store/memory.ts"
 import { type ConnectFields, durable, Harness, type Received, type TestClient } from "./harness.ts"
@@ -18,11 +18,13 @@ export class Runs {
   readonly store: Store
   harness: Harness
   private readonly startedAt: number
+  private readonly auth: Auth | undefined
 
-  /** The first run, on a store that may be empty; `restart` begins every other. */
-  constructor(limits: Partial<Limits> = {}, store = memory()) {
+  /** The first run, on a store that may be empty; `restart` begins every other. Without an auth everybody is let in. */
+  constructor(limits: Partial<Limits> = {}, store = memory(), auth?: Auth) {
     this.store = store
-    this.harness = new Harness({ store, limits })
+    this.auth = auth
+    this.harness = this.begin(limits)
     this.startedAt = this.harness.clock.now()
   }
 
@@ -30,7 +32,7 @@ export class Runs {
   async restart(downSeconds = 0, limits: Partial<Limits> = this.harness.core.limits): Promise<void> {
     await this.settled()
     const passedMs = this.harness.clock.now() - this.startedAt
-    this.harness = new Harness({ store: this.store, limits })
+    this.harness = this.begin(limits)
     this.harness.clock.advance(passedMs / 1000 + downSeconds)
     await restore(this.harness.core, this.store)
     await this.settled()
@@ -110,6 +112,10 @@ export class Runs {
     await this.settled()
     const items = await Array.fromAsync(this.store.load())
     return items.filter(({ kind }) => kinds.includes(kind))
+  }
+
+  private begin(limits: Partial<Limits>): Harness {
+    return new Harness({ store: this.store, limits, ...(this.auth && { auth: this.auth }) })
   }
 
   private async connect(clientId: string, fields: ConnectFields, isPresent: boolean): Promise<TestClient> {

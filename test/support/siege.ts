@@ -6,7 +6,7 @@ import { ByteClient, type PacketClient, RawClient } from "../listeners/socket.ts
 import type { Door, Doors } from "./doors.ts"
 
 /** How long a healthy client may take for a visit. */
-const SERVED_WITHIN_MS = 1000
+export const SERVED_WITHIN_MS = 1000
 /** How much memory 2,000 attackers may cost. */
 const MOST_GROWTH_BYTES = 64 * 1024 * 1024
 /** How many are opened at once: the backlog of a listener is bounded, too. */
@@ -20,6 +20,8 @@ const PATIENCE_MS = 30_000
 export class Attacker extends ByteClient {
   /** What goes on coming. */
   drip: Buffer | undefined
+  /** The beginning of the answer, if there was one. */
+  answer: Buffer | undefined
 
   static async open(port: number): Promise<Attacker> {
     const attacker = new Attacker()
@@ -27,7 +29,9 @@ export class Attacker extends ByteClient {
     return attacker
   }
 
-  protected receive(): void {}
+  protected receive(chunk: Buffer): void {
+    this.answer ??= chunk
+  }
 }
 
 /** Opens so many connections to a port, each of which sends what `first` says, and then `drip` again and again. */
@@ -51,7 +55,7 @@ export async function attack(
 }
 
 /** A healthy client: comes, says something at QoS 1 to itself, hears it, goes. Gives how long that took, in ms. */
-export async function visit(doors: Doors, door: Exclude<Door, "proxy">): Promise<number> {
+export async function visit(doors: Doors, door: Exclude<Door, "proxy" | "guarded">): Promise<number> {
   const start = performance.now()
   const isSecure = door === "tls" || door === "wss"
   const place = { port: doors.ports[door], ...(isSecure && { tls: { ca: doors.authority } }) }

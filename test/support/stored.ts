@@ -52,6 +52,7 @@ export function randomWill(random: Random): StoredWill {
 export function randomSession(random: Random, clientId = text(random)): StoredSession {
   return {
     clientId,
+    username: random.pick([undefined, null, text(random)]),
     expirySeconds: random.pick([0, 1, 0xffff_fffe, 0xffff_ffff]),
     disconnectedAt: maybe(random, 1_700_000_000_000 + random.below(0x7fff_ffff)),
     will: maybe(random, randomWill(random)),

@@ -1,7 +1,7 @@
 /** JSON Web Tokens for tests: signed with keys that are made here, or forged. */
 import { createHmac, generateKeyPairSync, type KeyObject } from "node:crypto"
 import { type JWTPayload, SignJWT } from "jose"
-import { ManualClock } from "./clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 
 /** A moment for a test's clock, in seconds since 1970. */
 export const NOW = new ManualClock().now() / 1000

@@ -1,6 +1,14 @@
-import type { Clock } from "../../src/broker/ports.ts"
+import type { Clock } from "../broker/ports.ts"
 
-/** A clock that stands still until a test moves it. */
+/**
+ * A clock that stands still until a test moves it: everything of the broker that takes time goes by it. It begins on
+ * 14 November 2023.
+ *
+ * @example
+ * const clock = new ManualClock()
+ * const broker = new Broker({ clock })
+ * clock.advance(60) // whoever was silent for its keep-alive is gone
+ */
 export class ManualClock implements Clock {
   private time = 1_700_000_000_000
   private readonly recurring = new Set<{ intervalMs: number; next: number; tick: () => void }>()
@@ -20,7 +28,7 @@ export class ManualClock implements Clock {
     return this.recurring.size
   }
 
-  /** Lets `seconds` pass; what is due on the way is called at its time. */
+  /** Lets `seconds` pass; what is due on the way is called at its time, in order. What that sends is on its way then. */
   advance(seconds: number): void {
     const end = this.time + seconds * 1000
     for (;;) {
