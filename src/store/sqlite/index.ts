@@ -5,7 +5,9 @@
 import type { Store, Stored, StoredChange, StoredDelivery } from "../../broker/ports.ts"
 import type { Durability } from "./file.ts"
 import { type Answer, type Parcel, packItems, type Request, unpackDeliveries, unpackItems } from "./protocol.ts"
+import { startThread } from "./thread.ts"
 
+/** What `sqlite()` takes beside the path. */
 export interface SqliteOptions {
   /** `power` (default): durable against power cuts, a sync of the disk per commit. `process`: against crashes only. */
   durability?: Durability
@@ -50,17 +52,35 @@ class SqliteStore implements Store {
     return unpackDeliveries((await this.ask({ name: "page", owner, after, limit }))!)
   }
 
+  /** By a thread of its own, so that commits need not wait. */
+  async backup(to: string): Promise<void> {
+    const worker = startThread()
+    try {
+      await new Promise<void>((resolve, reject) => {
+        worker.onmessage = ({ data }: MessageEvent<Answer>) =>
+          data.error === undefined ? resolve() : reject(new Error(data.error.message))
+        worker.onerror = (event) => reject(new Error(event.message))
+        worker.postMessage({ id: 0, call: { name: "backup", path: this.path, to } } satisfies Request)
+      })
+    } finally {
+      worker.terminate()
+    }
+  }
+
   async close(): Promise<void> {
     const { worker } = this
     if (worker === undefined) return
-    await this.ask({ name: "close" })
-    this.worker = undefined
-    worker.terminate()
+    try {
+      await this.ask({ name: "close" })
+    } finally {
+      this.worker = undefined
+      worker.terminate()
+    }
   }
 
   /** Starts the thread, at first and after it has died. */
   private async open(): Promise<void> {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url).href)
+    const worker = startThread()
     worker.onmessage = ({ data }: MessageEvent<Answer>) => this.onAnswer(data)
     worker.onerror = (event) => this.onDeath(worker, event.message)
     worker.addEventListener("close", () => this.onDeath(worker, "it has ended"))
