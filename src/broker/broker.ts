@@ -2,65 +2,35 @@
  * The public broker: options checked, listeners opened and closed, messages published by the embedding service. What it
  * does, it does through the `Core`.
  */
+import type { StandardSchemaV1 } from "@standard-schema/spec"
 import { version } from "../../package.json" with { type: "json" }
-import { isEncodable, type Properties, type QoS, Reason } from "../codec/index.ts"
-import { Message } from "../session/index.ts"
+import { Reason } from "../codec/index.ts"
+import { Administration } from "./admin/administration.ts"
+import type { Admin, Operable } from "./admin.ts"
+import { ApplicationMessage } from "./application-message.ts"
 import { systemClock } from "./clock.ts"
 import { Core } from "./core.ts"
 import { ManjuError } from "./errors.ts"
-import { type Limits, resolveLimits } from "./limits.ts"
-import type { Clock, Logger, Store } from "./ports.ts"
+import type { ConnectedClient, Hooks } from "./hooks.ts"
+import { resolveLimits } from "./limits.ts"
+import { Requests, responseTo } from "./local/requests.ts"
+import {
+  type LocalSubscription,
+  LocalSubscriptions,
+  type MessageHandler,
+  type SubscribeOptions,
+} from "./local/subscription.ts"
+import type { TopicParams } from "./local/topic-pattern.ts"
+import { type TopicOptions, TypedTopic } from "./local/typed-topic.ts"
+import type { BrokerOptions, Listener, ListenerAddress, PublishOptions, RequestOptions } from "./options.ts"
+import type { Logger, Store } from "./ports.ts"
 import { restore } from "./restore.ts"
 import { SysTree } from "./sys.ts"
 
-export interface BrokerOptions {
-  /** Bounds of everything; each has a default. See `Limits`. */
-  limits?: Partial<Limits>
-  /** Refuse payloads that say they are UTF-8 text and are not (0x99). Default: false. */
-  validatePayloadFormat?: boolean
-  /** Where to keep what must survive the process. Default: nowhere, sessions live in memory. */
-  store?: Store
-  /** Where to say what happens. Default: nowhere. */
-  logger?: Logger
-  /** The time. Default: the system's. */
-  clock?: Clock
-}
-
-export interface PublishOptions {
-  /** Default: 0. */
-  qos?: QoS
-  /** Default: false. */
-  retain?: boolean
-  /** MQTT 5 properties that travel with the message. */
-  properties?: Pick<
-    Properties,
-    | "payloadFormatIndicator"
-    | "messageExpirySeconds"
-    | "contentType"
-    | "responseTopic"
-    | "correlationData"
-    | "userProperties"
-  >
-}
-
-export interface ListenerAddress {
-  hostname: string
-  port: number
-}
-
-/** A door of the broker: made by `tcp()` and its like, opened by `broker.listen`. */
-export interface Listener {
-  /** Under which it appears in logs and to auth. */
-  readonly id: string
-  /** Opens it; throws `LISTEN_FAILED`. */
-  open(core: Core): Promise<ListenerAddress>
-  /** Lets nobody in any more; connections stay. */
-  close(): void
-}
-
+/** What `new Broker()` takes; all of it has a default. */
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
-/** How often `close` looks whether everybody has gone. */
-const CLOSE_POLL_MS = 20
+/** How soon `close` looks again whether everybody has gone: at first, and at most. */
+const CLOSE_POLL_MS = { first: 1, most: 20 }
 
 /**
  * An MQTT 3.1, 3.1.1 and 5.0 broker.
@@ -71,20 +41,37 @@ const CLOSE_POLL_MS = 20
  * await broker.publish("a/b", "hello", { retain: true })
  */
 export class Broker implements AsyncDisposable {
+  /**
+   * What an operator can see and do: figures, clients, sessions, subscriptions, retained messages, limits.
+   *
+   * @example
+   * for (const { clientId } of (await broker.admin.sessions({ isConnected: false })).items) console.log(clientId)
+   */
+  readonly admin: Admin
   private readonly core: Core
-  private readonly listeners: Listener[] = []
+  private readonly listeners = new Map<Listener, ListenerAddress>()
   private readonly sys: SysTree
   private readonly store: Store | undefined
+  private readonly subscriptions: LocalSubscriptions
+  private readonly requests: Requests
+  /** Whether everything that the store holds has been taken in. */
+  private isRestored: boolean
   private opening: Promise<void> | undefined
   private closing: Promise<void> | undefined
 
   /** Throws `INVALID_OPTION` for limits that make no sense. */
   constructor(options: BrokerOptions = {}) {
-    const { limits, store, clock = systemClock(), logger = silent, validatePayloadFormat = false } = options
+    const { limits, store, clock = systemClock(), logger = silent, validatePayloadFormat = false, onReload } = options
     this.store = store
     this.core = new Core(resolveLimits(limits, store !== undefined), clock, logger, store, validatePayloadFormat)
+    const listeners = () => Array.from(this.listeners, ([{ id }, address]) => ({ id, ...address }))
+    this.admin = new Administration(this.core, { version, store, onReload, listeners, reload: () => this.reload() })
+    this.core.broker = this satisfies Operable
     this.sys = new SysTree(this.core, version)
-    if (store === undefined) this.sys.start()
+    this.subscriptions = new LocalSubscriptions(this.core)
+    this.requests = new Requests(this.core, this.subscriptions, (message) => this.accept(message))
+    this.isRestored = store === undefined
+    if (this.isRestored) this.sys.start()
   }
 
   /**
@@ -109,39 +96,155 @@ export class Broker implements AsyncDisposable {
     })
     if (this.closing !== undefined) listener.close()
     this.assertOpen()
-    this.listeners.push(listener)
+    this.listeners.set(listener, address)
     return address
   }
 
   /**
-   * Publishes a message of the service's own. Resolves once the broker has it: at QoS 1 and 2, with a store, once it is
-   * durable. Throws `INVALID_TOPIC` for what is no topic name or lies under `$SYS`, `INVALID_OPTION` for a QoS or a
-   * property that cannot be sent, `STORE_FAILED` for a message that must be stored while the store fails.
+   * Registers hooks behind those there are; the returned function takes them out again. See `Hooks`.
+   *
+   * @example
+   * const remove = broker.use({ onConnected: (client) => console.log(`${client.clientId} from ${client.remoteAddress}`) })
    */
-  async publish(topicName: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
+  use(hooks: Hooks): () => void {
     this.assertOpen()
-    const { qos = 0, retain = false, properties = {} } = options
-    const topic = isEncodable(topicName) ? this.core.router.topics.named(topicName) : undefined
-    if (topic === undefined) throw new ManjuError("INVALID_TOPIC", `not a topic name: ${JSON.stringify(topicName)}`)
-    if (topic.isSys) throw new ManjuError("INVALID_TOPIC", `only the broker publishes to ${topicName}`)
-    if (![0, 1, 2].includes(qos)) throw new ManjuError("INVALID_OPTION", `qos must be 0, 1 or 2, not ${qos}`)
-    checkProperties(properties)
-    if (this.store !== undefined) await this.open()
-    const bytes = Buffer.from(payload as Uint8Array) // a copy: the message may be kept, and the caller's bytes change
-    const { core } = this
-    const message = Message.create(topic, bytes, qos, retain, properties, core.now())
-    if (qos > 0 && core.changes.isStrained && core.mustStore(message, undefined)) {
-      if (core.changes.isFailing) throw new ManjuError("STORE_FAILED", "the store cannot be written at the moment")
-      await core.changes.room()
-    }
-    core.publish(message, undefined)
-    if (qos > 0) await core.changes.settled()
+    return this.core.hooks.use(hooks)
   }
 
-  /** Reads passwords, access rules, keys and certificates again, whether or not their files look changed. */
+  /**
+   * The clients that are connected now, through whatever listener.
+   *
+   * @example
+   * for (const client of broker.clients()) if (client.username === "guest") client.disconnect()
+   */
+  *clients(): IterableIterator<ConnectedClient> {
+    for (const { view } of [...this.core.clients.values()]) yield view
+  }
+
+  /** The client of that id, if it is connected. */
+  client(clientId: string): ConnectedClient | undefined {
+    return this.core.clients.get(clientId)?.view
+  }
+
+  /**
+   * Publishes a message of the service's own: text, bytes, or with `json` any value. Resolves once the broker has it: at QoS 1 and 2,
+   * with a store, once it is durable. Hooks that decide on messages are not asked. Throws `INVALID_TOPIC` for what is no topic name
+   * or lies under `$SYS`, `INVALID_OPTION` for a payload, a QoS or a property that cannot be sent, `STORE_FAILED` for a message that
+   * must be stored while the store fails.
+   *
+   * @example
+   * await broker.publish("sensors/7", { celsius: 21.5 }, { json: true, qos: 1, retain: true })
+   */
+  async publish(topic: string, payload: unknown, options: PublishOptions & { json: true }): Promise<void>
+  async publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
+  async publish(topic: string, payload: unknown, { json = false, ...options }: PublishOptions = {}): Promise<void> {
+    this.assertOpen()
+    const bytes = json ? jsonOf(payload) : (payload as string | Uint8Array)
+    await this.accept(ApplicationMessage.create(topic, bytes, options))
+  }
+
+  /**
+   * Subscribes the service itself, to one filter or to several: `$share/...` and `$SYS/#` as well. What is retained comes first. No auth
+   * and no hook is asked. Without a handler the subscription is iterated; leaving the loop closes it. With one, it goes on until it
+   * is closed or aborted, or the broker closes; what the handler throws is reported, and it is called with the next message.
+   *
+   * Throws `INVALID_TOPIC` for what is no topic filter, `INVALID_OPTION` for an option that makes no sense.
+   *
+   * @example
+   * for await (const message of broker.subscribe("sensors/+/temp", { qos: 1, signal })) {
+   *   console.log(message.topic, message.text())
+   * }
+   *
+   * @example
+   * using alarms = broker.subscribe("alarms/#", async (message) => { await page(message.json()) }, { qos: 1 })
+   */
+  subscribe(topicFilter: string | readonly string[], options?: SubscribeOptions): LocalSubscription
+  subscribe(
+    topicFilter: string | readonly string[],
+    handler: MessageHandler,
+    options?: SubscribeOptions,
+  ): LocalSubscription
+  subscribe(
+    topicFilter: string | readonly string[],
+    first?: MessageHandler | SubscribeOptions,
+    second: SubscribeOptions = {},
+  ): LocalSubscription {
+    this.assertOpen()
+    const [handler, options] = typeof first === "object" ? [undefined, first] : [first, second]
+    return this.subscriptions.subscribe(topicFilter, handler, options, this.isRestored ? undefined : this.open())
+  }
+
+  /**
+   * Publishes a request and resolves with the response: the first message on its response topic that has its correlation data. MQTT 5
+   * clients respond by themselves, a service does with `reply`.
+   *
+   * Throws as `publish` does, and `NO_RESPONDER` at once where nobody is subscribed to the topic, `TIMEOUT` (up to 250 ms late) where
+   * nobody responds, `CLOSED` when the broker closes, and the reason of a signal that aborts.
+   *
+   * @example
+   * const state = (await broker.request("devices/7/get", "state", { timeoutMs: 2000 })).json()
+   */
+  async request(topic: string, payload: unknown, options: RequestOptions & { json: true }): Promise<ApplicationMessage>
+  async request(topic: string, payload: string | Uint8Array, options?: RequestOptions): Promise<ApplicationMessage>
+  async request(
+    topic: string,
+    payload: unknown,
+    { json = false, ...options }: RequestOptions = {},
+  ): Promise<ApplicationMessage> {
+    this.assertOpen()
+    const bytes = json ? jsonOf(payload) : (payload as string | Uint8Array)
+    return this.requests.request(ApplicationMessage.create(topic, bytes, options), options)
+  }
+
+  /**
+   * Responds to a request: publishes to its response topic, with its correlation data and, unless `options` say otherwise, at its QoS.
+   * Throws as `publish` does, and `INVALID_OPTION` for a message that names no response topic.
+   *
+   * @example
+   * broker.subscribe("devices/7/get", (request) => broker.reply(request, { celsius: 21.5 }, { json: true }))
+   */
+  async reply(request: ApplicationMessage, payload: unknown, options: PublishOptions & { json: true }): Promise<void>
+  async reply(request: ApplicationMessage, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
+  async reply(
+    request: ApplicationMessage,
+    payload: unknown,
+    { json = false, ...options }: PublishOptions = {},
+  ): Promise<void> {
+    this.assertOpen()
+    const { topic, properties } = responseTo(request)
+    const bytes = json ? jsonOf(payload) : (payload as string | Uint8Array)
+    const response = { qos: request.qos, ...options, properties: { ...options.properties, ...properties } }
+    await this.accept(ApplicationMessage.create(topic, bytes, response))
+  }
+
+  /**
+   * A topic whose values have a type. In `pattern`, `:name` is a param of one level, and `:name*`, at the end, one of all the levels
+   * that are left; the other levels are as they are. `schema` is any that implements Standard Schema: of zod, valibot, arktype and others.
+   *
+   * Throws `INVALID_TOPIC` for a pattern with wildcards, or whose params are no whole levels, and `INVALID_OPTION` for what is no schema.
+   *
+   * @example
+   * const temp = broker.topic("sensors/:id/temp", z.object({ celsius: z.number() }), { rejectInvalid: true })
+   * await temp.publish({ id: "7" }, { celsius: 21.5 }, { retain: true })
+   * for await (const { params, value } of temp.subscribe({ signal })) console.log(params.id, value.celsius)
+   */
+  topic<const Pattern extends string, Input, Output>(
+    pattern: Pattern,
+    schema: StandardSchemaV1<Input, Output>,
+    options?: TopicOptions<Input>,
+  ): TypedTopic<TopicParams<Pattern>, Input, Output> {
+    this.assertOpen()
+    return new TypedTopic(this, this.core.logger, pattern, schema, options)
+  }
+
+  /**
+   * Reads passwords, access rules, keys and certificates again, whether or not their files look changed, and forgets what web
+   * services have answered.
+   */
   reload(): void {
     this.assertOpen()
     this.core.files.touch()
+    this.core.auths.reload()
   }
 
   /**
@@ -153,10 +256,35 @@ export class Broker implements AsyncDisposable {
     await this.closing
   }
 
+  /** Takes a message of the service's own, and waits until it is safe; gives whether anybody has subscribed to it. */
+  private async accept(message: ApplicationMessage): Promise<Reason> {
+    const { core } = this
+    const topic = core.router.topics.named(message.topic)
+    if (topic === undefined) {
+      throw new ManjuError("INVALID_TOPIC", `longer or deeper than the limits: ${JSON.stringify(message.topic)}`)
+    }
+    if (topic.isSys) throw new ManjuError("INVALID_TOPIC", `only the broker publishes to ${message.topic}`)
+    if (this.store !== undefined) await this.open()
+    if (core.isAsking) await null // a message is being handed round: this one comes after it
+    const accepted = message.toMessage(topic, core.now())
+    if (accepted.qos > 0 && core.changes.isStrained && core.mustStore(accepted, undefined)) {
+      if (core.changes.isFailing) throw new ManjuError("STORE_FAILED", "the store cannot be written at the moment")
+      await core.changes.room()
+    }
+    const reason = core.publish(accepted, undefined)
+    if (accepted.qos > 0) await core.changes.settled()
+    return reason
+  }
+
   private async restore(): Promise<void> {
-    if (this.store === undefined) return
+    if (this.store !== undefined) await this.restoreFrom(this.store)
+    this.isRestored = true
+    this.core.hooks.tell("onStarted")
+  }
+
+  private async restoreFrom(store: Store): Promise<void> {
     try {
-      await restore(this.core, this.store)
+      await restore(this.core, store)
     } catch (error) {
       throw new ManjuError("STORE_FAILED", error instanceof Error ? error.message : String(error), { cause: error })
     }
@@ -164,24 +292,39 @@ export class Broker implements AsyncDisposable {
   }
 
   private async shutDown(timeoutMs: number): Promise<void> {
-    for (const listener of this.listeners) listener.close()
-    this.core.auths.close()
+    for (const listener of this.listeners.keys()) listener.close()
+    this.requests.close()
     this.sys.stop()
     const { core } = this
-    await atMost(timeoutMs, core.changes.settled())
-    for (const peer of [...core.peers]) peer.disconnect(Reason.ServerShuttingDown)
     const deadline = performance.now() + timeoutMs
-    while (core.peers.size > 0 && performance.now() < deadline) await Bun.sleep(CLOSE_POLL_MS)
+    const leftMs = () => Math.max(0, deadline - performance.now())
+    // Half of the time is for those who then read their goodbye. A store that fails is known to take all of it.
+    if (!core.changes.isFailing) await atMost(leftMs() / 2, core.changes.settled())
+    for (const peer of [...core.peers]) peer.disconnect(Reason.ServerShuttingDown)
+    for (let pollMs = CLOSE_POLL_MS.first; core.peers.size > 0 && leftMs() > 0; pollMs *= 2) {
+      await Bun.sleep(Math.min(pollMs, CLOSE_POLL_MS.most))
+    }
     for (const peer of [...core.peers]) peer.destroy()
-    await atMost(timeoutMs, core.changes.settled())
+    await atMost(leftMs() / 2, Promise.all(core.undecidedWills))
+    core.auths.close() // not before: goodbyes make wills, and who may receive those is asked to the last
+    this.subscriptions.close()
+    await atMost(leftMs(), core.changes.settled())
     core.retained.flush()
     core.saveTotals()
-    await atMost(timeoutMs, core.changes.settled())
+    await atMost(leftMs(), core.changes.settled())
     core.timers.close()
     core.stopRetrying()
-    const { isActive, appended, durable } = core.changes
-    if (isActive && durable < appended) core.logger.error(`closing with ${appended - durable} changes not stored`)
-    await this.store?.close()
+    await this.closeStore()
+    core.hooks.tell("onStopped")
+  }
+
+  private async closeStore(): Promise<void> {
+    const { changes, logger } = this.core
+    const failure = await this.store?.close().catch((error) => (error instanceof Error ? error.message : String(error)))
+    const missing = changes.isActive ? changes.appended - changes.durable : 0
+    const why = failure === undefined ? "" : `: ${failure}`
+    if (missing > 0) logger.error(`closing with ${missing === 1 ? "1 change" : `${missing} changes`} not stored${why}`)
+    else if (failure !== undefined) logger.error(`the store has not closed as it should${why}`)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -193,28 +336,21 @@ export class Broker implements AsyncDisposable {
   }
 }
 
-/** Throws `INVALID_OPTION` for what no PUBLISH can carry. */
-function checkProperties(properties: NonNullable<PublishOptions["properties"]>): void {
-  const { responseTopic, contentType = "", userProperties = [], correlationData, messageExpirySeconds = 0 } = properties
-  const refuse = (what: string) => {
-    throw new ManjuError("INVALID_OPTION", what)
+/** Throws `INVALID_OPTION` for what has no JSON: undefined, a function, a BigInt, a circle. */
+function jsonOf(value: unknown): string {
+  let json: string | undefined
+  try {
+    json = JSON.stringify(value)
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error)
+    throw new ManjuError("INVALID_OPTION", `a payload that cannot be sent as JSON: ${problem}`, { cause: error })
   }
-  if (responseTopic !== undefined && (!/^[^+#]+$/.test(responseTopic) || !isEncodable(responseTopic))) {
-    refuse(`responseTopic must be a topic name, not ${JSON.stringify(responseTopic)}`)
-  }
-  for (const text of [contentType, ...userProperties.flat()]) {
-    if (!isEncodable(text)) refuse(`a property cannot be sent as UTF-8 text: ${JSON.stringify(text.slice(0, 80))}`)
-  }
-  if (correlationData !== undefined && correlationData.length > 0xffff) {
-    refuse(`correlationData has ${correlationData.length} bytes; 65535 can be sent`)
-  }
-  if (!Number.isInteger(messageExpirySeconds) || messageExpirySeconds < 0 || messageExpirySeconds > 0xffff_ffff) {
-    refuse(`messageExpirySeconds must be a whole number from 0 to 4294967295, not ${messageExpirySeconds}`)
-  }
+  if (json !== undefined) return json
+  throw new ManjuError("INVALID_OPTION", `a payload that cannot be sent as JSON: ${typeof value}`)
 }
 
 /** Waits for `promise`, but no longer than that. */
-async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
+async function atMost(timeoutMs: number, promise: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs)

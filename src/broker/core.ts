@@ -5,34 +5,39 @@
  * retained, routed and handed to the sessions. Everything runs on one thread and to completion, so that the order in
  * which messages come in is the order in which they go out. [MQTT-4.6.0-5]
  */
-import { deliveryQoS, Reason, type SubscribeRequest } from "../codec/index.ts"
-import {
-  parseTopicFilter,
-  Router,
-  type ShareGroup,
-  Subscription,
-  type SubscriptionOptions,
-  type TopicFilter,
-} from "../router/index.ts"
-import { Delivery, type DropReason, GroupQueue, Message, type Session, type Will } from "../session/index.ts"
+import { Reason, type SubscribeRequest } from "../codec/index.ts"
+import { parseTopicFilter, Router, Subscription, type SubscriptionOptions, type TopicFilter } from "../router/index.ts"
+import { type Delivery, type DropReason, Message, type Session, type Will } from "../session/index.ts"
+import type { Operable } from "./admin.ts"
+import { ApplicationMessage } from "./application-message.ts"
 import { Auths } from "./auths.ts"
+import { isPromise } from "./decide.ts"
+import { ManjuError } from "./errors.ts"
+import { HookChains, type Outcome, Refused } from "./hook-chains.ts"
+import type { ConnectedClient, Hooks } from "./hooks.ts"
 import { Journal } from "./journal.ts"
 import type { Limits } from "./limits.ts"
+import { LogTap } from "./log-tap.ts"
 import { Metrics } from "./metrics.ts"
 import { Offenders } from "./offenders.ts"
-import type { Auth, Clock, Logger, Store } from "./ports.ts"
+import { Pace } from "./pace.ts"
+import type { Auth, Client, Clock, Logger, Store } from "./ports.ts"
 import { type RegistryOwner, SessionRegistry } from "./registry.ts"
 import { Retention } from "./retention.ts"
 import { StoreRetry } from "./retry.ts"
+import type { Sampled, Sampler } from "./sampler.ts"
+import type { Serving } from "./serving.ts"
+import { Sharing } from "./sharing.ts"
 import { Storing } from "./storing.ts"
 import { Timers } from "./timers.ts"
 import { Turn } from "./turn.ts"
 import { FileWatch } from "./watch.ts"
 
-const RESTORE_PAGE = 1000
-
 /** A connection, as far as the broker acts on it by itself. */
 export interface Peer {
+  /** The client, once it is in: who it is, and as others see it. */
+  readonly client: Client | undefined
+  readonly view: ConnectedClient
   /** What waits for its socket; the packets at most. */
   readonly backlogPackets: number
   readonly backlogBytes: number
@@ -44,48 +49,64 @@ export interface Peer {
   recheck(auth: Auth): void
 }
 
-export class Core implements RegistryOwner {
+export class Core implements RegistryOwner, Sampled {
   readonly limits: Limits
   readonly clock: Clock
-  readonly logger: Logger
+  readonly logger: LogTap
   readonly metrics = new Metrics()
   readonly changes: Journal
   readonly storing: Storing
   readonly timers: Timers
   readonly turn = new Turn()
+  readonly pace = new Pace()
   readonly router: Router<Session>
   readonly retained: Retention
+  readonly sharing: Sharing
   readonly sessions: SessionRegistry
-  readonly offenders = new Offenders()
+  readonly offenders: Offenders
   readonly files: FileWatch
   readonly auths: Auths
+  readonly hooks = new HookChains((error, hook) => this.hookFailed(error, hook))
+  /** What the listeners have opened with. */
+  readonly servings = new Set<Serving>()
+  /** The public broker around this, for the listener of its operator; there is none in tests of what is below. */
+  broker: Operable | undefined
+  /** Looks at the messages while somebody asks for that. */
+  sampler: Sampler | undefined
   /** Every open connection, before and after its CONNECT. */
   readonly peers = new Set<Peer>()
+  /** Those whose client is in, by its id. */
+  readonly clients = new Map<string, Peer>()
   /** Reject a payload that claims to be UTF-8 text and is not. */
   readonly validatePayloadFormat: boolean
+  /** Whether somebody is being asked what a client gets, in the middle of routing: whatever they do has to wait. */
+  isAsking = false
+  /** Wills on which hooks are deciding. */
+  readonly undecidedWills = new Set<Promise<void>>()
   queueBytes = 0
   inflightCount = 0
   private readonly store: Store | undefined
   private readonly reads: StoreRetry
   private measuredBytes = 0
   private readonly savedTotals = new Map<string, number>()
-  private readonly groupQueues = new Map<string, GroupQueue>()
 
   constructor(limits: Limits, clock: Clock, logger: Logger, store: Store | undefined, validatePayloadFormat: boolean) {
     this.limits = limits
     this.clock = clock
-    this.logger = logger
+    this.logger = new LogTap(logger)
     this.validatePayloadFormat = validatePayloadFormat
     this.store = store
     this.storing = new Storing((name) => this.router.topics.restored(name))
-    this.changes = new Journal(store, this.storing, limits.maximumUnstoredBytes, clock, logger)
-    this.reads = new StoreRetry("the store cannot be read, queues wait until it can", clock, logger)
+    this.changes = new Journal(store, this.storing, limits.maximumUnstoredBytes, this)
+    this.reads = new StoreRetry("the store cannot be read, queues wait until it can", this)
     this.timers = new Timers(clock, (error) => this.onBug(error))
     this.router = new Router(limits)
     this.retained = new Retention(this)
+    this.sharing = new Sharing(this)
     this.sessions = new SessionRegistry(this, this.timers)
+    this.offenders = new Offenders(clock, this.timers, limits.connectTimeoutSeconds * 1000)
     this.files = new FileWatch(clock)
-    this.auths = new Auths(this.files, clock, logger, (auth) => {
+    this.auths = new Auths(this.files, clock, this.logger, (auth) => {
       for (const peer of [...this.peers]) peer.recheck(auth)
     })
   }
@@ -101,19 +122,52 @@ export class Core implements RegistryOwner {
     return stored.map((each) => this.storing.delivery(each, undefined))
   }
 
+  get isKeepingInflight(): boolean {
+    return this.hooks.wants.onAcknowledged !== undefined
+  }
+
   /** A fault of our own, where no connection is to blame: it is said, and the broker goes on. */
   onBug(error: unknown): void {
     this.logger.error(`a fault of manju's own: ${error instanceof Error ? error.stack : error}`)
+    this.hooks.tell("onError", error, "manju")
   }
 
-  /** Counts a message that somebody should have got and did not. */
-  dropped(reason: DropReason, clientId: string, message: Message): void {
+  /** An auth has failed: it has refused. */
+  authFailed(error: unknown, clientName: string): false {
+    this.logger.error(`auth failed for ${clientName}: ${error}`)
+    this.hooks.tell("onError", error, "auth")
+    return false
+  }
+
+  storeFailed(error: unknown): void {
+    this.hooks.tell("onError", error, "store")
+  }
+
+  /** A hook has failed: it has refused, or not seen, what it was called for; nobody else notices. */
+  hookFailed(error: unknown, hook: keyof Hooks): void {
+    this.metrics.hooksFailed++
+    this.serviceFailed(error, `hook ${hook}`, hook)
+  }
+
+  /** Something of the embedding service's has failed: it is said, and the broker goes on. */
+  serviceFailed(error: unknown, what: string, where: string): void {
+    this.logger.error(`${what} failed: ${error instanceof Error ? error.stack : error}`)
+    if (where !== "onError") this.hooks.tell("onError", error, where)
+  }
+
+  /** Counts a message that somebody should have got and did not. `whose`: the client's that has sent it, or that it was for. */
+  dropped(reason: DropReason, clientId: string, message: Message, whose: "sender" | "receiver" = "receiver"): void {
     this.metrics.dropped[reason]++
-    this.logger.debug(`dropped for ${clientId}: ${message.topic.name}: ${reason}`)
+    const side = whose === "sender" ? "from" : "for"
+    this.logger.debug(`dropped ${side} ${clientId}: ${message.topic.name}: ${reason}`)
+    if (this.hooks.wants.onDropped === undefined) return
+    this.hooks.tell("onDropped", ApplicationMessage.of(message, this.now()), reason, clientId)
   }
 
-  /** Retains and routes a message. `from` is the publisher's session, for No Local. */
-  publish(message: Message, from: Session | undefined): Reason {
+  /** Retains and routes a message. `from` is the publisher's session, for No Local; `peer` its connection, unless it is a will. */
+  publish(message: Message, from: Session | undefined, peer?: Peer): Reason {
+    if (this.sampler !== undefined) this.sampler.see(message)
+    if (message.recipients !== undefined) return this.publishTo(message.recipients, message, from, peer)
     if (message.retain) this.retained.put(message)
     const { targets, groups } = this.router.route(message.topic)
     message.isRouting = true
@@ -123,9 +177,33 @@ export class Core implements RegistryOwner {
       if (subscriber !== from) subscriber.deliver(message, target)
       else if (target.own !== undefined) subscriber.deliver(message, target.own) // [MQTT-3.8.3-3]
     }
-    for (let i = 0; i < groups.length; i++) this.share(groups[i]!, message)
+    for (let i = 0; i < groups.length; i++) this.sharing.deliver(groups[i]!, message)
     message.endRouting()
+    if (this.hooks.wants.onPublished !== undefined) this.tellPublished(message, peer)
     return targets.length + groups.length === 0 ? Reason.NoMatchingSubscribers : Reason.Success
+  }
+
+  /** Routes a message that only some may get. It is not retained: others would get it later. */
+  private publishTo(
+    recipients: ReadonlySet<string>,
+    message: Message,
+    from: Session | undefined,
+    peer: Peer | undefined,
+  ): Reason {
+    const { targets, groups } = this.router.route(message.topic)
+    const allowed = targets.filter(({ subscriber }) => recipients.has(subscriber.clientId))
+    for (const target of allowed) {
+      const own = target.subscriber === from ? target.own : target
+      if (own !== undefined) target.subscriber.deliver(message, own)
+    }
+    for (const group of groups) this.sharing.deliver(group, message)
+    if (this.hooks.wants.onPublished !== undefined) this.tellPublished(message, peer)
+    return allowed.length + groups.length === 0 ? Reason.NoMatchingSubscribers : Reason.Success
+  }
+
+  private tellPublished(message: Message, peer: Peer | undefined): void {
+    if (message.topic.isSys) return
+    this.hooks.tell("onPublished", ApplicationMessage.of(message, this.now()), peer?.view)
   }
 
   /** Whether a message of QoS 1 or 2 may not be acknowledged before something of it is stored. */
@@ -160,6 +238,8 @@ export class Core implements RegistryOwner {
       const record = { topicFilter: filter.text, options, identifier }
       this.changes.append({ kind: "subscribed", clientId: session.clientId, subscription: record })
     }
+    const client = this.hooks.wants.onSubscribed && this.clients.get(session.clientId)
+    if (client !== undefined) this.hooks.tell("onSubscribed", { ...options, topicFilter: filter.text }, client.view)
     return isNew
   }
 
@@ -173,21 +253,7 @@ export class Core implements RegistryOwner {
     const subscription = new Subscription(session, filter, options, identifier)
     session.subscriptions.set(filter.text, subscription)
     this.router.subscribe(subscription)
-    if (filter.shareName !== undefined) session.joinGroup(this.groupQueue(filter.text), subscription)
-  }
-
-  /** Takes in what waited for a share group when the last run ended; nobody may be left to take it. */
-  async restoreGroup(owner: string): Promise<void> {
-    const queue = this.groupQueue(owner)
-    for (let after = Number.MIN_SAFE_INTEGER; ; ) {
-      const deliveries = await this.page(owner, after, RESTORE_PAGE)
-      if (deliveries.length === 0) break
-      queue.restore(deliveries)
-      after = deliveries.at(-1)!.sequence
-    }
-    if (queue.takers.size > 0) return
-    queue.clear()
-    this.groupQueues.delete(owner)
+    if (filter.shareName !== undefined) this.sharing.join(subscription)
   }
 
   /** Removes a subscription; false if there was none. [MQTT-3.10.4-1] */
@@ -196,15 +262,17 @@ export class Core implements RegistryOwner {
     if (subscription === undefined) return false
     session.subscriptions.delete(filterText)
     session.endReplay(filterText)
-    this.leave(session, subscription)
+    this.leave(subscription)
     if (this.changes.isActive && !session.isVolatile) {
       this.changes.append({ kind: "unsubscribed", clientId: session.clientId, topicFilter: filterText })
     }
+    const client = this.hooks.wants.onUnsubscribed && this.clients.get(session.clientId)
+    if (client !== undefined) this.hooks.tell("onUnsubscribed", filterText, client.view)
     return true
   }
 
   unsubscribeAll(session: Session): void {
-    for (const subscription of session.subscriptions.values()) this.leave(session, subscription)
+    for (const subscription of session.subscriptions.values()) this.leave(subscription)
     session.subscriptions.clear()
   }
 
@@ -217,29 +285,79 @@ export class Core implements RegistryOwner {
     if (topicNames.length > 0) session.replay(subscription, topicNames)
   }
 
+  /** Publishes a will that is due, unless a hook says otherwise. While that takes its time the will is kept as one of a session of its own. */
   publishWill(will: Will, session: Session): void {
     const { topic, payload, qos, retain, properties } = will
-    this.publish(Message.create(topic, payload, qos, retain, properties, this.now()), session)
+    const message = Message.create(topic, payload, qos, retain, properties, this.now())
+    const { will: ask } = this.hooks
+    if (ask === undefined) {
+      this.publish(message, session)
+      return
+    }
+    const view = ApplicationMessage.of(message, this.now())
+    const outcome = ask(view, SessionRegistry.authorOf(session.clientId))
+    if (!isPromise(outcome)) {
+      this.publishDecided(message, view, outcome, session)
+      return
+    }
+    const parked = this.sessions.park(will, session)
+    const publishing = Promise.resolve(outcome)
+      .then((outcome) => {
+        this.undecidedWills.delete(publishing)
+        this.publishDecided(message, view, outcome, session)
+        parked() // at once: a crash finds either the one or the other
+      })
+      .catch((error) => this.onBug(error))
+    this.undecidedWills.add(publishing)
+  }
+
+  /** Publishes what hooks have made of a will. */
+  private publishDecided(
+    message: Message,
+    view: ApplicationMessage,
+    outcome: Outcome<ApplicationMessage>,
+    session: Session,
+  ): void {
+    const clientId = SessionRegistry.authorOf(session.clientId)
+    const decided = this.decided(message, view, outcome, "onWill")
+    if (decided === undefined) {
+      this.dropped("refused by hook", clientId, message, "sender")
+      return
+    }
+    const now = this.now()
+    decided.age(now)
+    if (decided.isExpired(now)) this.dropped("message expired", clientId, decided, "sender")
+    else this.publish(decided, session)
+  }
+
+  /** What a hook has made of a message: the same, another one, or, where it goes no further, undefined. */
+  decided(
+    message: Message,
+    view: ApplicationMessage,
+    outcome: Outcome<ApplicationMessage>,
+    hook: keyof Hooks,
+  ): Message | undefined {
+    if (outcome === view) return message
+    if (outcome instanceof Refused) return undefined
+    const topic = outcome.topic === view.topic ? message.topic : this.router.topics.named(outcome.topic)
+    if (topic !== undefined && (topic === message.topic || !topic.isSys)) return outcome.toMessage(topic, this.now())
+    this.hookFailed(new ManjuError("INVALID_TOPIC", `nobody can publish to ${JSON.stringify(outcome.topic)}`), hook)
+    return undefined
   }
 
   sessionExpired(session: Session): void {
     this.metrics.sessionsExpired++
     this.logger.info(`session expired: ${session.clientId}`)
+    this.hooks.tell("onSessionExpired", session.clientId)
   }
 
   parseFilter(text: string): TopicFilter | undefined {
     return parseTopicFilter(text, this.limits)
   }
 
-  private leave(session: Session, subscription: Subscription<Session>): void {
+  private leave(subscription: Subscription<Session>): void {
     this.router.unsubscribe(subscription)
-    const { group, filter } = subscription
-    if (group === undefined) return
-    const queue = this.groupQueue(filter.text)
-    session.leaveGroup(queue)
-    if (group.members.length > 0) return
-    queue.clear()
-    this.groupQueues.delete(filter.text)
+    if (subscription.group !== undefined) this.sharing.leave(subscription, subscription.group)
   }
 
   /** Takes what the store has written since the last look into the sums. */
@@ -259,34 +377,5 @@ export class Core implements RegistryOwner {
       this.savedTotals.set(name, value)
       this.changes.append({ kind: "total", name, value })
     }
-  }
-
-  /** One member gets it: the next in turn who can take it now. When nobody can, it waits for the first who will. */
-  private share(group: ShareGroup<Session>, message: Message): void {
-    const { members } = group
-    const queue = this.groupQueue(`$share/${group.shareName}/${group.pattern}`)
-    const mustQueue = message.qos > 0 && queue.waiting.length > 0 // what waits goes first
-    for (let i = 0; i < members.length && !mustQueue; i++) {
-      const index = (group.turn + i) % members.length
-      const member = members[index]!
-      if (!member.subscriber.isReadyFor(deliveryQoS(message.qos, member.qos))) continue
-      group.turn = index + 1
-      member.subscriber.deliverShared(message, member, queue)
-      return
-    }
-    if (message.qos > 0) queue.put(new Delivery(message.keep(), message.qos, false, undefined, undefined))
-    else if (members.some((member) => member.subscriber.outlet !== undefined)) {
-      this.dropped("backlog full", queue.owner, message)
-    }
-  }
-
-  /** What waits for a share group, by the text of its filter. */
-  groupQueue(owner: string): GroupQueue {
-    let queue = this.groupQueues.get(owner)
-    if (queue === undefined) {
-      queue = new GroupQueue(owner, this)
-      this.groupQueues.set(owner, queue)
-    }
-    return queue
   }
 }

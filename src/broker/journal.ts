@@ -13,15 +13,22 @@
  * more has gathered than `maximumUnstoredBytes`, the journal is strained: whoever would add to it without need refrains.
  */
 import type { Change, ChangeLog } from "../session/index.ts"
-import type { Clock, Logger, Store } from "./ports.ts"
-import { StoreRetry } from "./retry.ts"
+import { Histogram } from "./histogram.ts"
+import type { Store } from "./ports.ts"
+import { type RetryHost, StoreRetry } from "./retry.ts"
 import type { Storing } from "./storing.ts"
 
 /** What a change without a payload counts for, in bytes of memory. */
 const CHANGE_BYTES = 100
+const COMMIT_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 export interface Waiting {
   onDurable(): void
+}
+
+export interface JournalHost extends RetryHost {
+  /** Somebody who waited has failed. */
+  onBug(error: unknown): void
 }
 
 /** Where a batch has something on one delivery. */
@@ -39,6 +46,8 @@ export class Journal implements ChangeLog {
   durable = 0
   /** Commits that the store has taken. */
   commits = 0
+  /** How long they took, attempts that failed included. */
+  readonly commitTimes = new Histogram(COMMIT_SECONDS)
   private batch: (Change | undefined)[] = []
   /** The deliveries in the batch that are not settled, by owner and sequence. */
   private readonly unsettled = new Map<string, Map<number, Entries>>()
@@ -54,19 +63,18 @@ export class Journal implements ChangeLog {
   private readonly storing: Storing
   private readonly maximumBytes: number
   private readonly writes: StoreRetry
-  private readonly logger: Logger
+  private readonly host: JournalHost
 
-  constructor(store: Store | undefined, storing: Storing, maximumUnstoredBytes: number, clock: Clock, logger: Logger) {
+  constructor(store: Store | undefined, storing: Storing, maximumUnstoredBytes: number, host: JournalHost) {
     this.store = store
     this.storing = storing
     this.isActive = store !== undefined
     this.maximumBytes = maximumUnstoredBytes
     this.writes = new StoreRetry(
       "the store cannot be written, what it must keep is refused or waits until it can",
-      clock,
-      logger,
+      host,
     )
-    this.logger = logger
+    this.host = host
   }
 
   /** Whether the last commit failed: what must be stored cannot be, for now. */
@@ -186,7 +194,9 @@ export class Journal implements ChangeLog {
       this.batchBytes = 0
       if (changes.length > 0) {
         const stored = this.storing.toStored(changes)
+        const begunAt = performance.now()
         await this.writes.until(async () => this.store!.commit(stored))
+        this.commitTimes.observe((performance.now() - begunAt) / 1000)
         this.commits++
       }
       this.committingBytes = 0
@@ -208,7 +218,7 @@ export class Journal implements ChangeLog {
       try {
         each.onDurable()
       } catch (error) {
-        this.logger.error(`a fault of manju's own: ${error instanceof Error ? error.stack : error}`)
+        this.host.onBug(error)
       }
     }
   }

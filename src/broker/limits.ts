@@ -10,43 +10,57 @@ interface LimitDefinition {
   minimum: number
   maximum: number
   help: string
+  /** When a change at run time does: at once, for each client from its next connection on, or never. */
+  takesHold: "now" | "next connection" | "restart"
 }
 
 const COUNT = Number.MAX_SAFE_INTEGER
-const limit = (standard: number, minimum: number, maximum: number, help: string): LimitDefinition => ({
-  default: standard,
-  minimum,
-  maximum,
-  help,
-})
+const taking =
+  (takesHold: LimitDefinition["takesHold"]) =>
+  (standard: number, minimum: number, maximum: number, help: string): LimitDefinition => ({
+    default: standard,
+    minimum,
+    maximum,
+    help,
+    takesHold,
+  })
+const atOnce = taking("now")
+const atConnect = taking("next connection")
+/** Clients have been told, or something has been made of that size. */
+const atStart = taking("restart")
 
 /** Every number that bounds a broker, with its default. */
 export const limitDefinitions = {
-  maximumPacketBytes: limit(2_097_152, 64, LARGEST_PACKET_BYTES, "largest packet taken from a client, bytes"),
-  maximumConnections: limit(100_000, 1, COUNT, "connections at once"),
-  maximumSessions: limit(1_000_000, 1, COUNT, "sessions, connected or not"),
-  maximumSubscriptionsPerClient: limit(10_000, 1, COUNT, "subscriptions of one client"),
-  maximumInflight: limit(1024, 1, 65_535, "messages of QoS 1 and 2 on their way to one client"),
-  receiveMaximum: limit(1024, 1, 65_535, "messages of QoS 1 and 2 on their way from one client"),
-  maximumQueuedMessages: limit(10_000, 0, COUNT, "messages waiting for one session; with a store any number"),
-  maximumQueuedBytes: limit(67_108_864, 0, COUNT, "bytes waiting for one session; with a store 1 GiB"),
-  maximumQueueMemoryBytes: limit(536_870_912, 0, COUNT, "bytes waiting for all sessions together"),
-  maximumUnstoredBytes: limit(67_108_864, 1024, COUNT, "bytes waiting for the disk; publishers wait beyond"),
-  maximumBacklogBytes: limit(4_194_304, 1024, COUNT, "bytes waiting for one socket; QoS 0 is dropped beyond"),
-  maximumRetainedMessages: limit(1_000_000, 0, COUNT, "retained messages"),
-  maximumPublishRate: limit(0, 0, COUNT, "messages a second from one client, the rest waits; 0: any"),
-  maximumKeepAliveSeconds: limit(0, 0, 65_535, "keep-alive ceiling, seconds; 0: none"),
-  maximumSessionExpirySeconds: limit(
+  maximumPacketBytes: atStart(
+    2_097_152,
+    64,
+    LARGEST_PACKET_BYTES,
+    "largest packet taken from a client, bytes; a WebSocket's frame may have twice that, from strangers too",
+  ),
+  maximumConnections: atOnce(100_000, 1, COUNT, "connections at once"),
+  maximumSessions: atOnce(1_000_000, 1, COUNT, "sessions, connected or not"),
+  maximumSubscriptionsPerClient: atOnce(10_000, 1, COUNT, "subscriptions of one client"),
+  maximumInflight: atConnect(1024, 1, 65_535, "messages of QoS 1 and 2 on their way to one client"),
+  receiveMaximum: atStart(1024, 1, 65_535, "messages of QoS 1 and 2 on their way from one client"),
+  maximumQueuedMessages: atOnce(10_000, 0, COUNT, "messages waiting for one session; with a store any number"),
+  maximumQueuedBytes: atOnce(67_108_864, 0, COUNT, "bytes waiting for one session; with a store 1 GiB"),
+  maximumQueueMemoryBytes: atOnce(536_870_912, 0, COUNT, "bytes waiting for all sessions together"),
+  maximumUnstoredBytes: atStart(67_108_864, 1024, COUNT, "bytes waiting for the disk; publishers wait beyond"),
+  maximumBacklogBytes: atStart(4_194_304, 1024, COUNT, "bytes waiting for one socket; QoS 0 is dropped beyond"),
+  maximumRetainedMessages: atOnce(1_000_000, 0, COUNT, "retained messages"),
+  maximumPublishRate: atOnce(0, 0, COUNT, "messages a second from one client, the rest waits; 0: any"),
+  maximumKeepAliveSeconds: atConnect(0, 0, 65_535, "keep-alive ceiling, seconds; 0: none"),
+  maximumSessionExpirySeconds: atConnect(
     NEVER_EXPIRES_SECONDS,
     0,
     NEVER_EXPIRES_SECONDS,
     "session expiry ceiling, seconds",
   ),
-  connectTimeoutSeconds: limit(10, 1, 3600, "time for a connection's CONNECT to arrive, seconds"),
-  maximumTopicBytes: limit(65_535, 1, 65_535, "length of a topic, bytes"),
-  maximumTopicLevels: limit(128, 1, 4096, "levels of a topic"),
-  retainedDelaySeconds: limit(1, 0, 3600, "seconds after which a retained QoS 0 message is stored; spares the disk"),
-  sysIntervalSeconds: limit(10, 0, 86_400, "seconds between updates of $SYS; 0: no $SYS"),
+  connectTimeoutSeconds: atStart(10, 1, 3600, "time for a connection's CONNECT to arrive, seconds"),
+  maximumTopicBytes: atStart(65_535, 1, 65_535, "length of a topic, bytes"),
+  maximumTopicLevels: atStart(128, 1, 4096, "levels of a topic"),
+  retainedDelaySeconds: atOnce(1, 0, 3600, "seconds after which a retained QoS 0 message is stored; spares the disk"),
+  sysIntervalSeconds: atStart(10, 0, 86_400, "seconds between updates of $SYS; 0: no $SYS"),
 } as const satisfies Record<string, LimitDefinition>
 
 /** With a store what waits is on disk: it is bounded in bytes there, not in messages. */
@@ -85,7 +99,8 @@ export interface ListenerLimits {
   mountPoint: string
 }
 
-const listenerDefaults: ListenerLimits = {
+/** What a listener offers that is not told otherwise. */
+export const listenerDefaults: ListenerLimits = {
   maximumConnections: COUNT,
   protocolLevels: [3, 4, 5],
   maximumQoS: 2,

@@ -2,7 +2,7 @@
  * What the broker needs of others, as interfaces: who may do what, what time it is, where to keep what must survive,
  * and where to say what happened. `auth`, `store` and the embedding service implement them and reach no deeper.
  */
-import type { ProtocolLevel, Reason, UserProperty } from "../codec/index.ts"
+import { type ProtocolLevel, Reason, type UserProperty } from "../codec/index.ts"
 import type { Stored, StoredChange, StoredDelivery } from "./stored.ts"
 
 /** A client that asks to be let in. */
@@ -21,6 +21,11 @@ export interface Connecting {
   readonly listener: string
   /** The certificate it has shown, verified by the listener; undefined where none was asked for or given. */
   readonly certificate?: Certificate | undefined
+  /**
+   * Whether it has gone while it waited for its decision, which nobody would hear: to be asked before dear work. The end of a
+   * socket that is not read shows late, but at the latest when the time to connect is over.
+   */
+  readonly isGone?: (() => boolean) | undefined
 }
 
 /** Who a client certificate says that somebody is. */
@@ -55,17 +60,32 @@ export interface Admission {
   readonly authenticated: true
   /** The user that it is, in place of the CONNECT's. */
   readonly username?: string
-  /** When it has to go (0xA0), in milliseconds since 1970. */
+  /** When it has to go (0xA0), in milliseconds since 1970. With anything but a finite number nobody is let in. */
   readonly expiresAt?: number
   /** Who decides from now on what it may do. Default: the auth that has admitted it. */
   readonly authority?: Authority
 }
 
 /**
- * What an authentication decides. `false` is «not authorized»; undefined is «not mine to say», a refusal unless another
- * auth beside it says more.
+ * What an authentication decides. `false` is a plain no, undefined is «not mine to say», a refusal unless another auth beside
+ * it says more. A client that has given a user name gets 0x86 for both, so that it learns nothing on which users there are;
+ * one without gets 0x87.
  */
 export type Decision = boolean | Refusal | Admission | undefined
+
+/** Whether an answer is an admission in all its parts. */
+export function isAdmission<A>(answer: A): answer is A & Admission {
+  if (typeof answer !== "object" || answer === null) return false
+  const { authenticated, expiresAt } = answer as Partial<Admission>
+  return authenticated === true && (expiresAt === undefined || Number.isFinite(expiresAt))
+}
+
+/** Whether a decision lets the client in. Whatever is not clearly that is none: the slip of an auth shuts doors, it opens none. */
+export function isAllowing(decision: unknown): boolean {
+  if (decision === true || isAdmission(decision)) return true
+  if (typeof decision !== "object" || decision === null || "authenticated" in decision) return false
+  return "reason" in decision && decision.reason === Reason.Success
+}
 
 /** One step of an enhanced authentication: a decision, or `challenge` to send to the client and go on. */
 export type ExchangeStep = Decision | { readonly challenge: Uint8Array } | Authenticated
@@ -76,7 +96,26 @@ export interface Authenticated extends Admission {
   readonly data?: Uint8Array
 }
 
-/** One enhanced authentication. MQTT 5 §4.12 */
+/**
+ * One enhanced authentication. MQTT 5 §4.12
+ *
+ * @example
+ * import { createHmac, timingSafeEqual } from "node:crypto"
+ *
+ * class Prover implements Exchange {
+ *   private readonly challenge = crypto.getRandomValues(new Uint8Array(32))
+ *
+ *   next(data: Uint8Array | undefined) {
+ *     if (data === undefined) return { challenge: this.challenge }
+ *     const proof = createHmac("sha256", process.env.SECRET!).update(this.challenge).digest()
+ *     return data.length === proof.length && timingSafeEqual(data, proof)
+ *   }
+ * }
+ * const auth: Auth = {
+ *   authenticate: () => undefined,
+ *   exchange: (_client, method) => (method === "HMAC" ? new Prover() : undefined),
+ * }
+ */
 export interface Exchange {
   /** Takes the client's Authentication Data. */
   next(data: Uint8Array | undefined): ExchangeStep | PromiseLike<ExchangeStep>
@@ -88,25 +127,59 @@ export type Action = "publish" | "subscribe" | "receive"
 /** `false` is «not authorized»; a `Reason` says something else, `Reason.Success` included; undefined: not mine to say, a refusal. */
 export type Permission = boolean | Reason | undefined
 
-/** Who decides what a client that is in may do. */
+/**
+ * Who decides what a client that is in may do.
+ *
+ * @example
+ * const readOnly: Authority = { authorize: (_client, action) => action !== "publish", isCacheable: true }
+ * const auth: Auth = {
+ *   authenticate: ({ username }) => (username === "guest" ? { authenticated: true, authority: readOnly } : undefined),
+ * }
+ */
 export interface Authority {
   /** Without it, it may do everything. */
   authorize?(client: Client, action: Action, topic: string): Permission | PromiseLike<Permission>
   /** Whether answers of `authorize` hold for a client and a topic until `AuthContext.changed` is called. Default: false. */
   readonly isCacheable?: boolean
-  /** Asked after `AuthContext.changed`: whether a client that is in may stay. Default: yes. */
+  /**
+   * Whether it takes a user name as it is given, which nothing proves. Of a client that it has let in, a session is then whoever's who names
+   * its client id; everywhere else only the user that has made it may have it. Default: false.
+   */
+  readonly believesNames?: boolean
+  /** Asked after `AuthContext.changed`: whether a client that is in may stay. One that may not goes without its will. Default: yes. */
   mayStay?(client: Client): boolean | PromiseLike<boolean>
 }
 
-/** What an auth is given to work with, when the first listener opens that has it or another that is made of it. */
+/**
+ * What an auth is given to work with, when the first listener opens that has it or another that is made of it.
+ *
+ * @example
+ * class Tenants implements Auth {
+ *   private names = new Set<string>()
+ *
+ *   async open({ watch, changed, logger }: AuthContext) {
+ *     const read = async () => {
+ *       this.names = new Set((await Bun.file("tenants.txt").text()).split("\n"))
+ *     }
+ *     await read()
+ *     watch("tenants.txt", () => read().then(changed, (error) => logger.error(`tenants.txt: ${error}`)))
+ *   }
+ *
+ *   authenticate = ({ username = "" }: Connecting) => this.names.has(username)
+ *   mayStay = ({ username = "" }: Client) => this.names.has(username)
+ * }
+ */
 export interface AuthContext {
   readonly logger: Logger
   readonly clock: Clock
-  /** Calls `changed` some time after the file at `path` has changed, or has come or gone, until the returned function is called. */
+  /**
+   * Calls `changed` some time after the file at `path` has changed, or has come or gone, until the returned function is
+   * called or the auth is closed.
+   */
   watch(path: string, changed: () => void): () => void
   /** Opens an auth of which this one is made, unless it is open already, alone or within others; it closes with the broker. */
   open(member: Auth): Promise<void>
-  /** Says that decisions may be others now: clients and subscriptions that are not allowed any more end (0x98, 0x87). */
+  /** Says that decisions may be others now: who may not stay (0x98), or not keep a subscription (0x87), is disconnected. */
   changed(): void
 }
 
@@ -126,12 +199,28 @@ export interface Auth extends Authority {
   /** Reads its files and watches them. Throws what makes it useless: the listener then does not open. */
   open?(context: AuthContext): void | PromiseLike<void>
   close?(): void
+  /** Everything is to be read again (`broker.reload()`, SIGHUP): forgets what it keeps. For files that it watches it is told apart. */
+  reload?(): void | PromiseLike<void>
   authenticate(client: Connecting): Decision | PromiseLike<Decision>
   /** Starts an enhanced authentication; undefined: the method is not supported (0x8C). */
   exchange?(client: Connecting, method: string): Exchange | undefined
 }
 
-/** Time, and one recurring call. The tests bring one that they move. */
+/**
+ * Time, and one recurring call. Tests bring one that they move: the `ManualClock` of `manju/testing`.
+ *
+ * @example
+ * // A device that was made long ago and has never heard from a time server.
+ * const birth = Date.UTC(2001, 0, 1)
+ * const clock: Clock = {
+ *   now: () => birth + performance.now(),
+ *   every(intervalMs, tick) {
+ *     const timer = setInterval(tick, intervalMs)
+ *     return () => clearInterval(timer)
+ *   },
+ * }
+ * await using broker = new Broker({ clock })
+ */
 export interface Clock {
   /** Milliseconds since 1970 that never jump: the wall clock at start plus what has passed since. */
   now(): number
@@ -139,12 +228,25 @@ export interface Clock {
   every(intervalMs: number, tick: () => void): () => void
 }
 
-/** Where the broker says what happens. `console` fits. */
+/**
+ * Where the broker says what happens. `console` fits. A message may hold what a stranger has sent, in names and reasons: line
+ * ends, control characters, anything but secrets. Who makes lines of it for a terminal or a file has to escape that.
+ *
+ * @example
+ * const line = (level: string) => (message: string) => console.log(JSON.stringify({ level, message }))
+ * const logger: Logger = { debug() {}, info: line("info"), warn: line("warn"), error: line("error") }
+ * await using broker = new Broker({ logger })
+ */
 export interface Logger {
   debug(message: string): void
   info(message: string): void
   warn(message: string): void
   error(message: string): void
+  /**
+   * The least important lines that it keeps, `debug`, `info`, `warn`, `error` or `silent`, where that can be changed at run time, as
+   * pino's can: what `broker.admin` changes it through. The broker itself says everything.
+   */
+  level?: string | undefined
 }
 
 /**
@@ -173,9 +275,16 @@ export interface Store {
   close(): Promise<void>
   /** Bytes written to the medium since `load`, where it knows: what the wear of an SD card is read from. */
   readonly bytesWritten?: number | undefined
+  /**
+   * Copies everything to a file at `path`, where it can; meanwhile commits go on. Throws, and leaves no file, where there is one already
+   * or none can be.
+   */
+  backup?(path: string): Promise<void>
 }
 
-export { Reason } from "../codec/index.ts"
+export { isPromise } from "./decide.ts"
+export { ManjuError } from "./errors.ts"
+export { networkOf } from "./network.ts"
 export type {
   Stored,
   StoredChange,
@@ -186,3 +295,4 @@ export type {
   StoredSubscription,
   StoredWill,
 } from "./stored.ts"
+export { Reason }

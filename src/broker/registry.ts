@@ -16,6 +16,10 @@ export interface RegistryOwner extends SessionHost {
   sessionExpired(session: Session): void
 }
 
+/** Client ids that begin so stand for no client, but for a will on which a hook is deciding; its client's id follows. */
+const PARKED = "$will/"
+const PARKED_BYTES = PARKED.length + crypto.randomUUID().length + 1
+
 export interface Attachment {
   readonly session: Session
   /** Whether the client finds what it left. [MQTT-3.2.2-2] [MQTT-3.2.2-3] */
@@ -121,11 +125,35 @@ export class SessionRegistry {
     return this.removals.get(clientId) ?? 0
   }
 
+  /** Keeps a will over a crash while somebody decides on it, by the name of a session that is over; the returned function ends that. */
+  park(will: Will, session: Session): () => void {
+    const { changes } = this.owner
+    if (!changes.isActive || session.isVolatile) return () => {}
+    const clientId = `${PARKED}${crypto.randomUUID()}/${SessionRegistry.authorOf(session.clientId)}`
+    const parked = { ...will, delaySeconds: 0 }
+    changes.append({
+      kind: "session",
+      session: { clientId, username: undefined, expirySeconds: 0, disconnectedAt: this.owner.now(), will: parked },
+    })
+    return () => changes.append({ kind: "sessionRemoved", clientId })
+  }
+
+  /** Whose will a session has: its own client's, unless it is a will that a crash has left undecided. */
+  static authorOf(clientId: string): string {
+    return clientId.startsWith(PARKED) ? clientId.slice(PARKED_BYTES) : clientId
+  }
+
+  /** A session is that user's from now on. */
+  give(session: Session, username: string | undefined): void {
+    session.username = username ?? null
+    this.record(session)
+  }
+
   /** Records what a surviving session looks like now. */
   record(session: Session): void {
     if (!this.owner.changes.isActive || session.isVolatile) return
-    const { clientId, expirySeconds, will, disconnectedAt } = session
-    this.owner.changes.append({ kind: "session", session: { clientId, expirySeconds, disconnectedAt, will } })
+    const { clientId, username, expirySeconds, will, disconnectedAt } = session
+    this.owner.changes.append({ kind: "session", session: { clientId, username, expirySeconds, disconnectedAt, will } })
   }
 
   /** A session without a connection waits for its expiry, and its will for its delay. */
@@ -158,7 +186,7 @@ export class SessionRegistry {
 
   private expire(session: Session): void {
     this.end(session)
-    this.owner.sessionExpired(session)
+    if (!session.clientId.startsWith(PARKED)) this.owner.sessionExpired(session)
   }
 
   private publishWill(session: Session): void {

@@ -15,9 +15,11 @@ export async function restore(core: Core, store: Store): Promise<void> {
   for await (const item of store.load()) {
     switch (item.kind) {
       case "session": {
-        const { clientId, expirySeconds } = item.session
+        const { clientId, username, expirySeconds } = item.session
         sessions.set(clientId, item.session)
-        core.sessions.add(new Session(clientId, expirySeconds, core, false))
+        const session = new Session(clientId, expirySeconds, core, false)
+        session.username = username
+        core.sessions.add(session)
         break
       }
       case "subscribed": {
@@ -48,7 +50,7 @@ export async function restore(core: Core, store: Store): Promise<void> {
         break
     }
   }
-  for (const { owner } of groups) await core.restoreGroup(owner)
+  for (const { owner } of groups) await core.sharing.restore(owner)
   for (const { clientId, disconnectedAt, will } of sessions.values()) {
     const session = core.sessions.get(clientId)!
     if (will !== undefined) session.will = core.storing.will(will)
@@ -57,7 +59,7 @@ export async function restore(core: Core, store: Store): Promise<void> {
 }
 
 function restoreInflight(core: Core, stored: StoredDelivery): void {
-  const group = stored.group === undefined ? undefined : core.groupQueue(stored.group)
+  const group = stored.group === undefined ? undefined : core.sharing.queue(stored.group)
   core.sessions.get(stored.owner)?.restoreInflight(core.storing.delivery(stored, group))
 }
 

@@ -8,6 +8,8 @@
 import type { QoS } from "../codec/index.ts"
 import { RetainedMessages } from "../router/index.ts"
 import type { Message, SessionHost } from "../session/index.ts"
+import { ApplicationMessage } from "./application-message.ts"
+import type { HookChains } from "./hook-chains.ts"
 import type { Journal } from "./journal.ts"
 import type { Limits } from "./limits.ts"
 import type { Metrics } from "./metrics.ts"
@@ -21,6 +23,7 @@ export interface RetentionHost extends Pick<SessionHost, "now" | "dropped"> {
   readonly metrics: Metrics
   readonly changes: Journal
   readonly timers: Timers
+  readonly hooks: HookChains
 }
 
 export class Retention {
@@ -51,6 +54,11 @@ export class Retention {
     this.messages.match(pattern, visit)
   }
 
+  /** The same, to go through in parts: what comes and goes meanwhile may be among them or not. */
+  matching(pattern: string): Generator<Message> {
+    return this.messages.matching(pattern)
+  }
+
   /** Whether a message for that topic could be kept now. */
   hasRoom(topicName: string): boolean {
     const { maximumRetainedMessages } = this.host.limits
@@ -65,6 +73,7 @@ export class Retention {
       const wasKept = this.messages.delete(name) !== undefined // [MQTT-3.3.1-6]
       // What somebody else has just removed may still be stored: who is told that it is gone must be able to rely on it.
       if ((wasKept || message.qos > 0) && !isSys) this.record(name, message.qos)
+      if (wasKept && !isSys) this.tell("onRetained", message)
       return
     }
     if (!isSys && !this.hasRoom(name)) {
@@ -73,8 +82,12 @@ export class Retention {
       return
     }
     const previous = this.set(message) // [MQTT-3.3.1-5]
-    if (!isSys) this.record(name, message.qos)
-    else if (previous === undefined) this.sysCount++
+    if (isSys) {
+      if (previous === undefined) this.sysCount++
+      return
+    }
+    this.record(name, message.qos)
+    this.tell("onRetained", message)
   }
 
   /** Takes in a message of the last run. */
@@ -120,8 +133,14 @@ export class Retention {
 
   private expire(topicName: string): void {
     this.expiries.delete(topicName)
-    this.messages.delete(topicName)
+    const message = this.messages.delete(topicName)
     this.record(topicName, 1)
+    if (message !== undefined) this.tell("onRetainedExpired", message)
+  }
+
+  private tell(hook: "onRetained" | "onRetainedExpired", message: Message): void {
+    const { hooks } = this.host
+    if (hooks.wants[hook] !== undefined) hooks.tell(hook, ApplicationMessage.of(message, this.host.now()))
   }
 
   /** The message whose expiry it was is replaced or removed. */

@@ -2,6 +2,13 @@ import type { Clock, Logger } from "./ports.ts"
 
 const RETRY_MS = 1000
 
+export interface RetryHost {
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The store has failed, after it had worked. */
+  storeFailed(error: unknown): void
+}
+
 /** What is asked of the store, asked again every second until it is done. An outage is said when it begins and when it ends. */
 export class StoreRetry {
   /** Whether the last attempt failed. */
@@ -9,25 +16,23 @@ export class StoreRetry {
   failures = 0
   private isClosed = false
   private readonly complaint: string
-  private readonly clock: Clock
-  private readonly logger: Logger
+  private readonly host: RetryHost
 
-  constructor(complaint: string, clock: Clock, logger: Logger) {
+  constructor(complaint: string, host: RetryHost) {
     this.complaint = complaint
-    this.clock = clock
-    this.logger = logger
+    this.host = host
   }
 
   async until<T>(act: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         const result = await act()
-        if (this.isFailing) this.logger.warn("the store works again")
+        if (this.isFailing) this.host.logger.warn("the store works again")
         this.isFailing = false
         return result
       } catch (error) {
         this.failures++
-        if (!this.isFailing && !this.isClosed) this.logger.error(`${this.complaint}: ${messageOf(error)}`)
+        if (!this.isFailing && !this.isClosed) this.complain(error)
         this.isFailing = true
       }
       await this.pause()
@@ -39,10 +44,15 @@ export class StoreRetry {
     this.isClosed = true
   }
 
+  private complain(error: unknown): void {
+    this.host.logger.error(`${this.complaint}: ${messageOf(error)}`)
+    this.host.storeFailed(error)
+  }
+
   private pause(): Promise<void> {
     return new Promise((resolve) => {
       if (this.isClosed) return
-      const stop = this.clock.every(RETRY_MS, () => {
+      const stop = this.host.clock.every(RETRY_MS, () => {
         stop()
         if (!this.isClosed) resolve()
       })

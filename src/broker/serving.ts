@@ -1,3 +1,4 @@
+import type { Auths } from "./auths.ts"
 import type { ListenerLimits } from "./limits.ts"
 import type { Auth } from "./ports.ts"
 
@@ -11,4 +12,15 @@ export interface Serving {
   readonly usernameFrom?: "commonName" | "subjectAltName" | undefined
   /** Connections open now. */
   connections: number
+}
+
+/** What a listener has to do before it lets anybody in, and is known by. Rejects with what makes its auth useless. */
+export async function openServing(
+  { auths, servings }: { readonly auths: Auths; readonly servings: Set<Serving> },
+  terms: Omit<Serving, "connections">,
+): Promise<Serving> {
+  await auths.open(terms.auth)
+  const serving = { ...terms, connections: 0 }
+  servings.add(serving)
+  return serving
 }

@@ -8,6 +8,7 @@
  */
 import type { QoS, RetainHandling } from "../codec/index.ts"
 
+/** A message, under the id that is its own for as long as something refers to it. */
 export interface StoredMessage {
   readonly id: number
   readonly topic: string
@@ -20,6 +21,7 @@ export interface StoredMessage {
   readonly expiresAt: number | undefined
 }
 
+/** The will of a session, as long as it may still have to be published. */
 export interface StoredWill {
   readonly topic: string
   readonly payload: Uint8Array
@@ -30,8 +32,11 @@ export interface StoredWill {
   readonly delaySeconds: number
 }
 
+/** A session that outlives its connection. */
 export interface StoredSession {
   readonly clientId: string
+  /** The user that has made it; null: one without a name. Undefined: not known, of an older version. */
+  readonly username: string | null | undefined
   /** Session Expiry Interval; 0xFFFFFFFF never expires. */
   readonly expirySeconds: number
   /** When its connection closed; undefined: it is connected. */
@@ -39,6 +44,7 @@ export interface StoredSession {
   readonly will: StoredWill | undefined
 }
 
+/** A subscription of a session, and its options. MQTT 5 §3.8.3.1 */
 export interface StoredSubscription {
   readonly clientId: string
   readonly topicFilter: string
@@ -49,6 +55,7 @@ export interface StoredSubscription {
   readonly identifier: number | undefined
 }
 
+/** A message on its way to a session, or in the queue of a group: its place there, and how far it has come. */
 export interface StoredDelivery {
   readonly owner: string
   readonly sequence: number

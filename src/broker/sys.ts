@@ -1,12 +1,13 @@
 /**
- * `$SYS`: the broker's figures as retained messages, under the names of Mosquitto 2.1 and, where it has others, of Mochi.
+ * `$SYS`: the broker's figures as retained messages, under the names of Mosquitto 2.1 and, where it has others, of Mochi. Names of our own
+ * say what neither does: which limits were hit, and why messages were dropped.
  *
  * Every interval each figure that has changed is published, and nothing that has not. The load averages are exponentially
  * weighted over 1, 5 and 15 minutes, per minute, as Mosquitto computes them. None of it is ever stored.
  */
 import { Message } from "../session/index.ts"
 import type { Core } from "./core.ts"
-import type { Metrics } from "./metrics.ts"
+import { Metrics } from "./metrics.ts"
 import type { Timer } from "./timers.ts"
 
 const PREFIX = "$SYS/broker/"
@@ -33,6 +34,14 @@ const total =
   ({ core }) =>
     core.metrics[name]
 const disconnected: Figure = ({ core, connected }) => core.sessions.size - connected
+
+/** A figure for each of several counts, under names such as `dropped/queue-full`. */
+function each(folder: string, countsOf: (metrics: Metrics) => Record<string, number>): Record<string, Figure> {
+  const names = Object.keys(countsOf(new Metrics()))
+  return Object.fromEntries(
+    names.map((name) => [`${folder}/${name.replaceAll(" ", "-")}`, ({ core }) => countsOf(core.metrics)[name]!]),
+  )
+}
 
 const figures: Record<string, Figure> = {
   "clients/total": ({ core }) => core.sessions.size,
@@ -67,10 +76,13 @@ const figures: Record<string, Figure> = {
   "packet/out/count": ({ packetsOut }) => packetsOut,
   "packet/out/bytes": ({ bytesOut }) => bytesOut,
   "connections/socket/count": total("socketsOpened"),
+  "hooks/failed": total("hooksFailed"),
   "heap/current": () => process.memoryUsage.rss(),
   "heap/maximum": () => process.resourceUsage().maxRSS * 1024,
   "system/memory": () => process.memoryUsage.rss(),
   time: ({ core }) => Math.floor(core.now() / 1000),
+  ...each("dropped", ({ dropped }) => dropped),
+  ...each("limits", ({ limitsHit }) => limitsHit),
 }
 
 /** What there is with a store only. */

@@ -3,10 +3,14 @@
  *
  * A deadline is rounded up to the next tick; a bucket per tick holds what is due then. One interval turns the wheel, and
  * only while something is on it. Ten thousand keep-alives are so many entries in a few buckets, not so many timers.
+ *
+ * How late that interval comes is how long whatever was at hand has kept everybody waiting: the event loop's lag, for nothing.
  */
+import { Histogram } from "./histogram.ts"
 import type { Clock } from "./ports.ts"
 
 export const TICK_MS = 250
+const LAG_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
 /** What waits for a deadline. */
 export interface Timer {
@@ -47,8 +51,12 @@ class Entry implements Timer {
 }
 
 export class Timers {
+  /** By how much ticks were late. */
+  readonly lag = new Histogram(LAG_SECONDS)
   private readonly buckets = new Map<number, Bucket>()
   private turned: number
+  /** When it last did, or began to, in milliseconds of the clock. */
+  private turnedAt = 0
   private stop: (() => void) | undefined
   private readonly clock: Clock
   private readonly onBug: (error: unknown) => void
@@ -62,7 +70,8 @@ export class Timers {
   /** Calls `due` at `at` (milliseconds of the clock) or up to a tick later, never before. */
   schedule(at: number, due: () => void): Timer {
     if (this.stop === undefined) {
-      this.turned = tickOf(this.clock.now())
+      this.turnedAt = this.clock.now()
+      this.turned = tickOf(this.turnedAt)
       this.stop = this.clock.every(TICK_MS, () => this.turn())
     }
     const tick = Math.max(tickOf(at) + 1, this.turned + 1)
@@ -76,7 +85,10 @@ export class Timers {
   }
 
   private turn(): void {
-    const now = tickOf(this.clock.now())
+    const at = this.clock.now()
+    this.lag.observe(Math.max(0, at - this.turnedAt - TICK_MS) / 1000)
+    this.turnedAt = at
+    const now = tickOf(at)
     const passed = now - this.turned
     this.turned = now
     if (passed <= this.buckets.size) for (let tick = now - passed + 1; tick <= now; tick++) this.ring(tick)

@@ -23,6 +23,7 @@ export type PacketType = (typeof PacketType)[keyof typeof PacketType]
 /** Protocol levels: 3 is MQTT 3.1 (`MQIsdp`), 4 is MQTT 3.1.1, 5 is MQTT 5.0. */
 export type ProtocolLevel = 3 | 4 | 5
 
+/** Quality of service: 0 at most once, 1 at least once, 2 exactly once. MQTT 5 §4.3 */
 export type QoS = 0 | 1 | 2
 
 /** The QoS at which a message is delivered: the lower of its own and the one granted. [MQTT-3.8.4-8] */
@@ -30,7 +31,12 @@ export function deliveryQoS(published: QoS, granted: QoS): QoS {
   return published < granted ? published : granted
 }
 
-/** Reason codes. MQTT 5 §2.4. Codes that share a number share a name here where the meaning is the same. */
+/**
+ * Reason codes. MQTT 5 §2.4. Codes that share a number share a name here where the meaning is the same.
+ *
+ * @example
+ * broker.use({ onConnect: ({ clientId }) => (clientId.startsWith("test-") ? { reason: Reason.Banned } : undefined) })
+ */
 export const Reason = {
   Success: 0x00,
   GrantedQoS1: 0x01,

@@ -35,6 +35,11 @@ export class Framer {
     return this.at < this.chunk.length || this.gathered !== undefined
   }
 
+  /** What has come of a packet that is not whole yet; a view, until more is pushed. */
+  get partial(): Buffer {
+    return this.gathered?.subarray(0, this.gatheredBytes) ?? EMPTY
+  }
+
   push(chunk: Buffer): void {
     this.chunk = this.at < this.chunk.length ? Buffer.concat([this.chunk.subarray(this.at), chunk]) : chunk
     this.at = 0

@@ -9,6 +9,7 @@ import { PacketType, Reason } from "./constants.ts"
 import type { Reader } from "./reader.ts"
 import type { Writer } from "./writer.ts"
 
+/** A name and a value that travel with a packet; what they mean is between those who use them. */
 export type UserProperty = readonly [name: string, value: string]
 
 /** Every property of the specification, absent unless it was sent. Intervals are in seconds, sizes in bytes. */

@@ -7,6 +7,7 @@ import type { Writer } from "./writer.ts"
 /** Retain Handling: send retained messages at every subscribe, at a new subscription only, or never. */
 export type RetainHandling = 0 | 1 | 2
 
+/** One filter of a SUBSCRIBE, and its options. MQTT 5 §3.8.3.1 */
 export interface SubscribeRequest {
   topicFilter: string
   qos: QoS

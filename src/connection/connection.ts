@@ -10,11 +10,13 @@
  */
 import type { Core } from "../broker/core.ts"
 import type { Serving } from "../broker/serving.ts"
-import { decodeDisconnect, Framer, PacketType, Reader, Reason } from "../codec/index.ts"
-import { onAuth, onConnect, refuse, refuseSurplus } from "./connect.ts"
+import { decodeDisconnect, describeReason, Framer, PacketType, Reader, Reason } from "../codec/index.ts"
+import { onAuth, onConnect, refuseSurplus } from "./connect.ts"
 import { Link, type LinkState } from "./link.ts"
 import type { BlockPool } from "./outbox.ts"
 import { onPuback, onPubcomp, onPublish, onPubrec, onPubrel } from "./publish.ts"
+import { refuse } from "./refusal.ts"
+import { strangerLike } from "./stranger.ts"
 import { onSubscribe, onUnsubscribe } from "./subscribe.ts"
 import type { Transport } from "./transport.ts"
 
@@ -77,6 +79,7 @@ export class Connection {
     const { core } = link
     if (link.state === "closing" || link.state === "closed") return
     core.metrics.bytesReceived += chunk.length
+    link.bytesReceived += chunk.length
     framer.push(chunk)
     if (!link.isBusy) this.run()
   }
@@ -89,6 +92,13 @@ export class Connection {
     turn.end()
   }
 
+  /** The client has gone, and has not broken off: what has come is worked on first, unless the broker has had its last word. */
+  ended(): void {
+    const { link } = this
+    link.hasLeft = link.isBusy && link.state !== "closing"
+    if (!link.hasLeft) this.closed()
+  }
+
   /** The socket has gone. */
   closed(): void {
     const { turn } = this.link.core
@@ -99,12 +109,13 @@ export class Connection {
 
   private run(): void {
     const { framer, link } = this
-    const { turn, metrics } = link.core
+    const { turn, metrics, hooks } = link.core
     const now = link.core.now()
     turn.begin()
     try {
       while (framer.next()) {
         metrics.packetsReceived++
+        if (hooks.wants.onPacketReceived !== undefined) this.tellReceived()
         link.lastReceivedAt = now
         const pending = this.handle()
         if (pending !== undefined) {
@@ -117,12 +128,18 @@ export class Connection {
       if (link.state === "open" && !link.isBusy) {
         this.restrain()
         link.recheckIfDue()
-      }
+      } else if (link.state === "waiting") this.judge(framer.partial)
     } catch (error) {
       this.onBug(error)
     }
     turn.end()
     if (!link.isBusy) framer.release()
+  }
+
+  private tellReceived(): void {
+    const { link, framer } = this
+    const bytes = Buffer.from(framer.bytes.subarray(framer.start, framer.end))
+    link.core.hooks.tell("onPacketReceived", { type: bytes[0]! >> 4, bytes }, link.client && link.view)
   }
 
   /** A client that outruns the store waits for it; one that asks and asks and does not read the answers is let go. */
@@ -132,7 +149,7 @@ export class Connection {
     // Messages stop at the backlog's bound, give or take one: what is beyond it are answers.
     if (link.backlogBytes > 2 * maximumBacklogBytes + maximumPacketBytes) {
       link.disconnect(Reason.QuotaExceeded, "answers are not read")
-    } else if (link.heldAckCount > 2 * receiveMaximum) this.waitFor(link.acknowledged())
+    } else if (link.heldAcks.count > 2 * receiveMaximum) this.waitFor(link.heldAcks.empty())
   }
 
   /** Reads nothing more until the answer is there; then goes on with what has come. */
@@ -146,6 +163,7 @@ export class Connection {
       if (link.state === "closed") return
       link.transport.resume()
       if (link.state !== "closing") this.run()
+      if (link.hasLeft && !link.isBusy) this.closed()
     }
     pending.then(goOn, (error) => {
       this.onBug(error)
@@ -157,6 +175,7 @@ export class Connection {
   private onBug(error: unknown): void {
     const { link } = this
     link.core.logger.error(`closing ${link.name}: ${error instanceof Error ? error.stack : error}`)
+    link.core.hooks.tell("onError", error, "manju")
     link.disconnect(Reason.UnspecifiedError)
   }
 
@@ -168,7 +187,10 @@ export class Connection {
     if ((accepts[link.state] & (1 << type)) === 0) return this.onUnexpected(type)
     if (type === PUBLISH) return onPublish(link, bytes, start, body, end)
     const flags = link.level === 3 ? first & 0x07 : first & 0x0f // MQTT 3.1 has DUP in more packets than PUBLISH
-    if (flags !== flagsOf(type)) return this.onUnreadable(Reason.MalformedPacket)
+    if (flags !== flagsOf(type)) {
+      if (link.state === "waiting") return this.closeStranger(bytes, start)
+      return this.onUnreadable(Reason.MalformedPacket)
+    }
     switch (type) {
       case PUBACK:
         return onPuback(link, bytes, body, end)
@@ -214,18 +236,30 @@ export class Connection {
       session.expirySeconds = Math.min(expiry, link.core.limits.maximumSessionExpirySeconds)
     }
     link.core.logger.info(
-      `disconnected ${link.name}${packet.reason === Reason.Success ? "" : `: 0x${packet.reason.toString(16)}`}`,
+      `disconnected ${link.name}${packet.reason === Reason.Success ? "" : `: ${describeReason(packet.reason)}`}`,
     )
+    link.disconnection = { reason: packet.reason, by: "client" }
     link.close(packet.reason !== Reason.Success)
+  }
+
+  /** The first byte alone tells what is no CONNECT: nobody has to wait for the rest, which may never come. */
+  private judge(begun: Buffer): void {
+    if (begun.length > 0 && begun[0] !== CONNECT << 4) this.closeStranger(begun, 0)
+  }
+
+  private closeStranger(bytes: Buffer, start: number): void {
+    const { link } = this
+    const like = strangerLike(bytes, start)
+    const guess = like === undefined ? "" : `; it looks like ${like}`
+    link.core.logger.info(`closing ${link.transport.remoteAddress}: the first packet is not a CONNECT${guess}`)
+    link.close(true)
   }
 
   /** A packet that has no place in this state. */
   private onUnexpected(type: PacketType): void {
     const { link } = this
-    if (link.state === "waiting") {
-      link.core.logger.info(`closing ${link.transport.remoteAddress}: the first packet is not a CONNECT`)
-      link.close(true)
-    } else if (link.state === "authenticating") refuse(link, link.level, { reason: Reason.ProtocolError })
+    if (link.state === "waiting") this.closeStranger(this.framer.bytes, this.framer.start)
+    else if (link.state === "authenticating") refuse(link, link.level, { reason: Reason.ProtocolError })
     else link.disconnect(Reason.ProtocolError, `unexpected packet of type ${type}`)
   }
 
@@ -243,7 +277,11 @@ export class Connection {
   private onConnectTimeout(): void {
     const { link } = this
     link.core.metrics.limitsHit["connect timeout"]++
-    link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT in time`)
-    link.close(true)
+    if (link.connecting === undefined) {
+      link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT in time`)
+      link.close(true)
+    } else if (link.isBusy) {
+      refuse(link, link.level, { reason: Reason.ServerUnavailable, reasonString: "it was not decided on in time" })
+    } else refuse(link, link.level, { reason: Reason.NotAuthorized, reasonString: "no AUTH in time" })
   }
 }

@@ -5,8 +5,10 @@
  * A link is also the `Outlet` of its session. A PUBLISH takes the short road, bytes shared by all receivers, whenever
  * nothing in it is the receiver's own; otherwise it is encoded straight into the outbox.
  */
+import { ApplicationMessage } from "../broker/application-message.ts"
 import type { Core, Peer } from "../broker/core.ts"
-import type { Waiting } from "../broker/journal.ts"
+import type { ConnectedClient, Disconnection } from "../broker/hooks.ts"
+import type { Attempt } from "../broker/offenders.ts"
 import type { Admission, Auth, Authority, Client, Connecting, Exchange } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import type { Timer } from "../broker/timers.ts"
@@ -27,30 +29,29 @@ import {
   Writer,
 } from "../codec/index.ts"
 import type { Topic } from "../router/index.ts"
-import { type Message, type Outlet, packetIdAt, type Session } from "../session/index.ts"
+import { type DropReason, type Message, type Outlet, packetIdAt, type Sending, type Session } from "../session/index.ts"
 import { IncomingAliases, OutgoingAliases } from "./aliases.ts"
+import { ClientView } from "./client-view.ts"
+import { endsPublish, HeldAcks, type HoldingLink } from "./held-acks.ts"
 import { type BlockPool, Outbox } from "./outbox.ts"
 import { encodeOwn } from "./own.ts"
 import { Permissions } from "./permissions.ts"
 import { Receiving } from "./receiving.ts"
 import { recheck } from "./recheck.ts"
+import { tap } from "./tap.ts"
 import type { Transport } from "./transport.ts"
 
+/** Whom a hook has let in, where no auth is: nobody has an opinion on what it does. */
+const everything: Authority = {}
+/** How a connection ends of which nobody has said so. */
+const broken: Disconnection = { reason: undefined, by: "network" }
 /** How long a closed connection may take to read its last bytes. */
 const LINGER_MS = 2000
 
 /** `waiting` for CONNECT, `authenticating` by AUTH packets, `open`, `closing` (nothing is read any more), `closed`. */
 export type LinkState = "waiting" | "authenticating" | "open" | "closing" | "closed"
 
-/** An acknowledgement that waits for the journal. */
-interface HeldAck {
-  readonly after: number
-  readonly packet: Buffer
-  /** Whether a message of the client's is done with it. */
-  readonly endsPublish: boolean
-}
-
-export class Link implements Outlet, Peer, Waiting {
+export class Link implements Outlet, Peer, HoldingLink {
   state: LinkState = "waiting"
   level: ProtocolLevel = 4
   session: Session | undefined
@@ -58,6 +59,8 @@ export class Link implements Outlet, Peer, Waiting {
   /** What its CONNECT said, while it is being let in and for re-authentication. */
   connect: Connect | undefined
   connecting: Connecting | undefined
+  /** Its place among those who come from there as well, until it is decided on. */
+  attempt: Attempt | undefined
   exchange: Exchange | undefined
   authenticationMethod: string | undefined
   isReauthenticating = false
@@ -76,6 +79,8 @@ export class Link implements Outlet, Peer, Waiting {
   outgoingAliases: OutgoingAliases | undefined
   /** Somebody's answer is awaited, and nothing is read until it is there. */
   isBusy = false
+  /** The client has gone, and what it has sent is still worked on. */
+  hasLeft = false
   /** Decisions have changed while one was awaited that may still go by what was before: it is looked at again afterwards. */
   isRecheckDue = false
   /** When the last packet came. */
@@ -83,6 +88,17 @@ export class Link implements Outlet, Peer, Waiting {
   deadline: Timer | undefined
   /** When what the client has proven is not valid any more. */
   private expiry: Timer | undefined
+  /** When the client was let in. */
+  connectedAt = 0
+  /** As granted, in seconds; 0: none. */
+  keepAliveSeconds = 0
+  bytesReceived = 0
+  /** PUBLISH packets from the client, and to it. */
+  messagesReceived = 0
+  messagesSent = 0
+  /** How it ends, where somebody has said so. */
+  disconnection = broken
+  private clientView: ClientView | undefined
   /** Messages taken in the second that began at `rateSecond`. */
   rateCount = 0
   rateSecond = 0
@@ -97,21 +113,27 @@ export class Link implements Outlet, Peer, Waiting {
    * it counts itself, so that a flow of an earlier connection is none of them. [MQTT-3.3.4-7] MQTT 5 §4.9
    */
   unacknowledged = 0
-  private heldAcks: HeldAck[] = []
-  private isWaiting = false
-  private onAcknowledged: (() => void) | undefined
+  readonly heldAcks = new HeldAcks(this)
 
   constructor(core: Core, transport: Transport, serving: Serving, pool: BlockPool) {
     this.core = core
     this.transport = transport
     this.serving = serving
     this.outbox = new Outbox(transport, core, pool)
+    if (core.hooks.wants.onPacketSent) this.outbox.onWritten = tap(core.hooks, () => this.client && this.view)
     this.lastReceivedAt = core.now()
+  }
+
+  /** The client as the embedding service sees it. */
+  get view(): ConnectedClient {
+    this.clientView ??= new ClientView(this)
+    return this.clientView
   }
 
   /** How the logs call it. */
   get name(): string {
-    return this.client?.clientId ?? this.connecting?.clientId ?? "(not connected)"
+    const clientId = this.client?.clientId ?? this.connecting?.clientId ?? this.connect?.clientId
+    return clientId === "" ? "a client without an id" : (clientId ?? "(not connected)")
   }
 
   get backlogPackets(): number {
@@ -123,11 +145,7 @@ export class Link implements Outlet, Peer, Waiting {
   }
 
   get isWritable(): boolean {
-    return this.outbox.isWritable && this.state === "open"
-  }
-
-  get heldAckCount(): number {
-    return this.heldAcks.length
+    return this.outbox.isWritable && this.state === "open" && this.receiving?.hasRoom !== false
   }
 
   /** Whether to refuse what its session must keep: the store fails, and the client can be told. */
@@ -145,12 +163,11 @@ export class Link implements Outlet, Peer, Waiting {
 
   /** An auth that throws or rejects has refused, and it is said. */
   authFailed(error: unknown): false {
-    this.core.logger.error(`auth failed for ${this.name}: ${error}`)
-    return false
+    return this.core.authFailed(error, this.name)
   }
 
   /** The auth has accepted the client, or accepted it again: from here on its authority decides. */
-  admit(client: Client, { authority = this.serving.auth!, expiresAt }: Partial<Admission>): void {
+  admit(client: Client, { authority = this.serving.auth ?? everything, expiresAt }: Partial<Admission>): void {
     this.client = client
     this.authority = authority
     this.permissions = Permissions.of(authority, client)
@@ -166,6 +183,8 @@ export class Link implements Outlet, Peer, Waiting {
   welcome(session: Session): void {
     this.session = session
     this.state = "open"
+    this.connectedAt = this.core.now()
+    this.core.clients.set(session.clientId, this)
     const { topicAliasMaximum, outgoingTopicAliasMaximum } = this.serving.limits
     const aliases = Math.min(this.connect!.properties.topicAliasMaximum ?? 0, outgoingTopicAliasMaximum)
     this.incomingAliases = this.level === 5 ? new IncomingAliases(topicAliasMaximum) : undefined
@@ -182,15 +201,16 @@ export class Link implements Outlet, Peer, Waiting {
     identifiers: readonly number[] | undefined,
     packetId: number,
     dup: boolean,
-  ): boolean {
-    if (this.receiving !== undefined) {
-      const held = this.receiving.take({ message, qos, retain, identifiers, packetId, dup })
-      if (held !== "allowed") return held === "held"
+  ): Sending {
+    if (this.receiving !== undefined || this.core.hooks.hasDeliveries) {
+      this.receiving ??= new Receiving(undefined, this)
+      return this.receiving.take({ message, qos, retain, identifiers, packetId, dup })
     }
-    return this.transmit(message, qos, retain, identifiers, packetId, dup)
+    const reason = this.transmit(message, qos, retain, identifiers, packetId, dup)
+    return reason && { reason, message }
   }
 
-  /** Sends a PUBLISH that the client may receive; false if it never can be sent. */
+  /** Sends a PUBLISH that the client may receive; or says why it cannot be sent. */
   transmit(
     message: Message,
     qos: QoS,
@@ -198,12 +218,9 @@ export class Link implements Outlet, Peer, Waiting {
     identifiers: readonly number[] | undefined,
     packetId: number,
     dup: boolean,
-  ): boolean {
+  ): DropReason | undefined {
     const { core, outbox } = this
-    if (qos === 0 && !this.isWritable) {
-      core.dropped("backlog full", this.name, message)
-      return true
-    }
+    if (qos === 0 && !(outbox.isWritable && this.state === "open")) return "backlog full"
     const isShared = message.isRouting && identifiers === undefined && !dup && this.outgoingAliases === undefined
     if (isShared && this.serving.limits.mountPoint === "") {
       const isLevel5 = this.level === 5
@@ -211,15 +228,23 @@ export class Link implements Outlet, Peer, Waiting {
       const bytes = isWire ? message.payload : message.form(isLevel5, qos, retain)
       const start = isWire ? message.wireStart : 0
       const end = isWire ? message.payloadEnd : bytes.length
-      if (end - start > this.maximumPacketBytes) return this.tooLarge(message)
+      if (end - start > this.maximumPacketBytes) return "packet too large" // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
       if (qos === 0) outbox.pushStable(bytes, start, end)
       else outbox.pushWithId(bytes, start, end, packetIdAt(bytes, start, message.topic.bytes.length), packetId)
-    } else if (!encodeOwn(this, message, qos, retain, identifiers, packetId, dup)) return false
+    } else {
+      const reason = encodeOwn(this, message, qos, retain, identifiers, packetId, dup)
+      if (reason !== undefined) return reason
+    }
     const { metrics } = core
     metrics.publishSent++
     metrics.packetsSent++
     metrics.publishBytesSent += message.payloadEnd - message.payloadStart
-    return true
+    if (qos > 0) metrics.sentAcknowledged.count(qos, message.payloadEnd - message.payloadStart)
+    this.messagesSent++
+    if (this.receiving !== undefined && core.hooks.wants.onDelivered !== undefined) {
+      core.hooks.tell("onDelivered", ApplicationMessage.of(message, core.now(), qos, retain), this.view)
+    }
+    return undefined
   }
 
   release(packetId: number): void {
@@ -229,7 +254,7 @@ export class Link implements Outlet, Peer, Waiting {
 
   /** Sends an acknowledgement, in its order, as soon as the journal has got to `after`. */
   acknowledge(type: AckType, packetId: number, reason: Reason, after: number, explanation?: string): void {
-    if (this.heldAcks.length === 0 && this.core.changes.durable >= after) {
+    if (this.heldAcks.count === 0 && this.core.changes.durable >= after) {
       if (this.unacknowledged > 0 && endsPublish(type, reason)) this.unacknowledged--
       if (reason === Reason.Success || this.level !== 5) {
         this.outbox.pushAck((type << 4) | (type === PacketType.PUBREL ? 2 : 0), packetId)
@@ -238,15 +263,15 @@ export class Link implements Outlet, Peer, Waiting {
       return
     }
     const packet = encodeAck(writer, type, this.level, packetId, reason, this.ackProblem(type, reason, explanation))
-    this.hold(packet, after, endsPublish(type, reason))
+    this.heldAcks.hold(packet, after, endsPublish(type, reason))
   }
 
   /** Sends a SUBACK or UNSUBACK, in its order, as soon as everything recorded so far is durable, unless it only refuses. */
   acknowledgeWith(packet: Buffer): void {
     const { appended, durable } = this.core.changes
     const after = this.session!.isVolatile || this.cannotKeep ? 0 : appended
-    if (this.heldAcks.length === 0 && durable >= after) this.sendPacket(packet)
-    else this.hold(packet, after, false)
+    if (this.heldAcks.count === 0 && durable >= after) this.sendPacket(packet)
+    else this.heldAcks.hold(packet, after, false)
   }
 
   /** Sends a packet that is not an acknowledgement of anything. */
@@ -269,34 +294,18 @@ export class Link implements Outlet, Peer, Waiting {
     return type === PacketType.PUBREL || type === PacketType.PUBCOMP ? undefined : this.problem(reason, explanation)
   }
 
+  /** An acknowledgement is held no longer. */
+  sendHeld(packet: Buffer, endsPublish: boolean): void {
+    if (this.unacknowledged > 0 && endsPublish) this.unacknowledged--
+    this.sendPacket(packet)
+  }
+
   onDurable(): void {
-    const { durable } = this.core.changes
-    let released = 0
-    while (released < this.heldAcks.length && this.heldAcks[released]!.after <= durable) {
-      const { packet, endsPublish } = this.heldAcks[released]!
-      if (this.unacknowledged > 0 && endsPublish) this.unacknowledged--
-      this.sendPacket(packet)
-      released++
-    }
-    this.heldAcks.splice(0, released)
-    this.isWaiting = false
     if (this.state === "open") this.session?.pump()
-    if (this.heldAcks.length > 0) this.waitForDurable()
-    else this.onAcknowledged?.()
   }
 
-  /** Resolves when no acknowledgement waits for the journal any more, or the connection has ended. */
-  acknowledged(): Promise<void> {
-    return new Promise((resolve) => {
-      this.onAcknowledged = resolve
-    })
-  }
-
-  /** Asks to be called when the journal moves. */
   waitForDurable(): void {
-    if (this.isWaiting) return
-    this.isWaiting = true
-    this.core.changes.wait(this)
+    this.heldAcks.wait()
   }
 
   recheck(auth: Auth): void {
@@ -328,6 +337,7 @@ export class Link implements Outlet, Peer, Waiting {
     this.core.logger[level](
       `closing ${this.name} (${this.transport.remoteAddress}): ${describeReason(reason)}${details}`,
     )
+    this.disconnection = { reason, by: "broker" }
     this.close(true)
   }
 
@@ -338,6 +348,10 @@ export class Link implements Outlet, Peer, Waiting {
   close(isWillDue: boolean): void {
     if (this.state === "closing" || this.state === "closed") return
     this.leave("closing", isWillDue)
+    if (this.hasLeft) {
+      this.closed()
+      return
+    }
     this.outbox.flush()
     if (this.outbox.isEmpty) this.transport.end()
     this.deadline = this.core.timers.schedule(this.core.now() + LINGER_MS, () => this.destroy())
@@ -367,29 +381,22 @@ export class Link implements Outlet, Peer, Waiting {
   }
 
   private leave(state: LinkState, isWillDue: boolean): void {
+    if (this.state === "open") this.goodbye()
     this.state = state
+    this.attempt?.end()
     this.deadline?.cancel()
     this.expiry?.cancel()
     this.reauthentication?.cancel()
-    this.heldAcks = []
-    this.onAcknowledged?.()
+    this.heldAcks.clear()
     if (this.session !== undefined) this.core.sessions.detach(this.session, this, isWillDue)
   }
 
-  private hold(packet: Buffer, after: number, endsPublish: boolean): void {
-    this.heldAcks.push({ after, packet: Buffer.from(packet), endsPublish })
-    this.waitForDurable()
+  private goodbye(): void {
+    const { clients, hooks } = this.core
+    if (clients.get(this.session!.clientId) === this) clients.delete(this.session!.clientId)
+    if (hooks.wants.onDisconnected !== undefined) hooks.tell("onDisconnected", this.view, this.disconnection)
+    this.clientView?.end()
   }
-
-  tooLarge(message: Message): false {
-    this.core.dropped("packet too large", this.name, message) // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
-    return false
-  }
-}
-
-/** Whether an acknowledgement is the last for a message: PUBACK, PUBCOMP, or a PUBREC that refuses it. */
-function endsPublish(type: AckType, reason: Reason): boolean {
-  return type === PacketType.PUBACK || type === PacketType.PUBCOMP || (type === PacketType.PUBREC && reason >= 0x80)
 }
 
 /** The one writer of all connections: a packet is copied into an outbox before the next is begun. */

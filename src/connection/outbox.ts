@@ -41,6 +41,10 @@ export class Outbox implements Flushable {
   block: Buffer | undefined
   /** Packets pushed since it was last empty. */
   packets = 0
+  /** Sees what the socket takes. */
+  onWritten: ((bytes: Buffer, start: number, end: number) => void) | undefined
+  /** Bytes that the socket has taken. */
+  bytesSent = 0
   private length = 0
   /** The only packet of the turn so far, where it came from. */
   private single: Buffer | undefined
@@ -187,6 +191,8 @@ export class Outbox implements Flushable {
     const written = this.transport.write(bytes, start, end)
     if (written <= 0) return 0
     this.metrics.bytesSent += written
+    this.bytesSent += written
+    this.onWritten?.(bytes, start, start + written)
     return written
   }
 

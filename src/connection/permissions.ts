@@ -1,9 +1,10 @@
 /**
  * What one client may do, as its authority says; what that allows to be remembered is not asked again until it changes.
  */
+
+import { isPromise } from "../broker/decide.ts"
 import type { Action, Authority, Client, Permission } from "../broker/ports.ts"
 import { Reason } from "../codec/index.ts"
-import { isPromise } from "./decide.ts"
 
 /** So many topics an action are remembered; then it begins anew. */
 const MOST_REMEMBERED = 1000

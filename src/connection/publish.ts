@@ -4,6 +4,9 @@
  * The hot path of the broker is `onPublish` with a message of QoS 0 from a client whose auth has no opinion on topics: it
  * reads where the fields are, finds the topic by its bytes, and routes.
  */
+import { ApplicationMessage } from "../broker/application-message.ts"
+import { decide, isPromise } from "../broker/decide.ts"
+import { type Outcome, Refused } from "../broker/hook-chains.ts"
 import type { Permission } from "../broker/ports.ts"
 import {
   Ack,
@@ -21,7 +24,6 @@ import {
 } from "../codec/index.ts"
 import type { Topic } from "../router/index.ts"
 import { Message } from "../session/index.ts"
-import { decide, isPromise } from "./decide.ts"
 import type { Link } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
 
@@ -36,8 +38,10 @@ export function onPublish(link: Link, bytes: Buffer, start: number, body: number
   if (failure !== Reason.Success) return link.disconnect(failure)
   const { metrics } = core
   metrics.publishReceived++
+  link.messagesReceived++
   metrics.publishBytesReceived += end - packet.payloadStart
   const { qos, packetId } = packet
+  if (qos > 0) metrics.receivedAcknowledged.count(qos, end - packet.payloadStart)
   const topic = topicOf(link)
   if (topic === undefined) return undefined
   const { maximumQoS, retainAvailable } = serving.limits
@@ -50,7 +54,7 @@ export function onPublish(link: Link, bytes: Buffer, start: number, body: number
   }
   if (topic.isSys) return reject(link, qos, packetId, Reason.NotAuthorized)
   if (core.limits.maximumPublishRate > 0 && isAboveRate(link)) return routeLater(link)
-  if (link.permissions === undefined) return route(link, incoming, qos, packetId)
+  if (link.permissions === undefined && core.hooks.message === undefined) return route(link, incoming, qos, packetId)
   return authorize(link, incoming, qos, packetId)
 }
 
@@ -69,23 +73,42 @@ export function onPubrel(link: Link, bytes: Buffer, body: number, end: number): 
 
 export function onPuback(link: Link, bytes: Buffer, body: number, end: number): void {
   if (!readAck(link, PacketType.PUBACK, bytes, body, end)) return
-  if (link.session!.acknowledge(ack.packetId, 1) === Reason.ProtocolError) link.disconnect(Reason.ProtocolError)
+  const message = deliveredMessage(link)
+  const outcome = link.session!.acknowledge(ack.packetId, 1)
+  if (outcome === Reason.ProtocolError) link.disconnect(Reason.ProtocolError)
+  else if (message !== undefined) tellAcknowledged(link, message)
 }
 
 export function onPubrec(link: Link, bytes: Buffer, body: number, end: number): void {
   if (!readAck(link, PacketType.PUBREC, bytes, body, end)) return
   const { packetId, reason } = ack
   const session = link.session!
+  const message = deliveredMessage(link)
   const outcome = reason >= 0x80 ? session.acknowledge(packetId, 2) : session.receive(packetId)
   if (outcome === Reason.ProtocolError) link.disconnect(Reason.ProtocolError)
-  else if (reason >= 0x80) return
-  else if (outcome === Reason.Success) link.release(packetId)
-  else link.acknowledge(PacketType.PUBREL, packetId, outcome, 0)
+  else {
+    if (message !== undefined) tellAcknowledged(link, message)
+    if (reason >= 0x80) return
+    if (outcome === Reason.Success) link.release(packetId)
+    else link.acknowledge(PacketType.PUBREL, packetId, outcome, 0)
+  }
 }
 
 export function onPubcomp(link: Link, bytes: Buffer, body: number, end: number): void {
   if (!readAck(link, PacketType.PUBCOMP, bytes, body, end)) return
   if (link.session!.complete(ack.packetId) === Reason.ProtocolError) link.disconnect(Reason.ProtocolError)
+}
+
+/** The message of which the acknowledgement just read says that the client has it, where a hook wants to know. */
+function deliveredMessage({ core, session }: Link): ApplicationMessage | undefined {
+  if (core.hooks.wants.onAcknowledged === undefined || ack.reason >= 0x80) return undefined
+  const delivery = session!.inflightDelivery(ack.packetId)
+  if (delivery?.message === undefined) return undefined
+  return ApplicationMessage.of(delivery.message, core.now(), delivery.qos, delivery.retain)
+}
+
+function tellAcknowledged({ core, view }: Link, message: ApplicationMessage): void {
+  core.hooks.tell("onAcknowledged", message, view)
 }
 
 function readAck(link: Link, type: AckType, bytes: Buffer, body: number, end: number): boolean {
@@ -175,7 +198,7 @@ function authorize(link: Link, message: Message, qos: QoS, packetId: number): vo
   return decide<Permission>(
     () => permission,
     (error) => link.authFailed(error),
-    (answer) => (link.state === "open" ? routeIf(link, answer, kept, qos, packetId) : undefined),
+    (answer) => routeIf(link, answer, kept, qos, packetId),
   )
 }
 
@@ -186,13 +209,45 @@ function routeIf(
   qos: QoS,
   packetId: number,
 ): void | Promise<void> {
-  if (isPermitted(permission)) {
-    return message === incoming ? route(link, message, qos, packetId) : routeAged(link, message, qos, packetId)
-  } else {
-    link.core.dropped("not authorized", link.name, message)
-    const isKnown = typeof permission === "number" && isPublishRefusal(permission) // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
-    reject(link, qos, packetId, isKnown ? permission : Reason.NotAuthorized)
-  }
+  if (link.state !== "open") return undefined
+  if (isPermitted(permission)) return consider(link, message, qos, packetId)
+  link.core.dropped("not authorized", link.name, message, "sender")
+  return refuse(link, qos, packetId, typeof permission === "number" ? permission : Reason.NotAuthorized)
+}
+
+/** The hooks may change a message, or keep it from everybody. */
+function consider(link: Link, message: Message, qos: QoS, packetId: number): void | Promise<void> {
+  const { core } = link
+  const { message: ask } = core.hooks
+  if (ask === undefined) return routeOn(link, message, qos, packetId)
+  const view = ApplicationMessage.of(message, core.now())
+  const outcome = ask(view, link.view)
+  if (!isPromise(outcome)) return routeDecided(link, message, view, outcome, qos, packetId)
+  const kept = message.keep()
+  return Promise.resolve(outcome).then((outcome) => routeDecided(link, kept, view, outcome, qos, packetId))
+}
+
+function routeDecided(
+  link: Link,
+  message: Message,
+  view: ApplicationMessage,
+  outcome: Outcome<ApplicationMessage>,
+  qos: QoS,
+  packetId: number,
+): void | Promise<void> {
+  const { core } = link
+  if (link.state !== "open") return undefined // whoever decides may have ended it
+  const decided = core.decided(message, view, outcome, "onMessage")
+  if (decided !== undefined) return routeOn(link, decided, qos, packetId)
+  core.dropped("refused by hook", link.name, message, "sender")
+  const reason = outcome instanceof Refused ? outcome.reason : Reason.ImplementationSpecificError
+  if (reason >= 0x80) return refuse(link, qos, packetId, reason)
+  const isKnown = reason === Reason.NoMatchingSubscribers // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
+  return swallow(link, qos, packetId, isKnown ? reason : Reason.Success)
+}
+
+function routeOn(link: Link, message: Message, qos: QoS, packetId: number): void | Promise<void> {
+  return message === incoming ? route(link, message, qos, packetId) : routeAged(link, message, qos, packetId)
 }
 
 /** A message that has waited is older; one that has expired meanwhile is taken, but goes to nobody. [MQTT-3.3.2-5] */
@@ -201,10 +256,20 @@ function routeAged(link: Link, message: Message, qos: QoS, packetId: number): vo
   const now = core.now()
   message.age(now)
   if (!message.isExpired(now)) return route(link, message, qos, packetId)
-  core.dropped("message expired", link.name, message)
-  if (qos === 0) return undefined
-  const after = qos === 2 && noteReceived(link, packetId) ? core.changes.appended : 0
-  link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, Reason.Success, after)
+  core.dropped("message expired", link.name, message, "sender")
+  return swallow(link, qos, packetId, Reason.Success)
+}
+
+/** Takes a message that goes to nobody. */
+function swallow(link: Link, qos: QoS, packetId: number, reason: Reason): void {
+  if (qos === 0) return
+  const after = qos === 2 && noteReceived(link, packetId) ? link.core.changes.appended : 0
+  link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, reason, after)
+}
+
+/** Refuses a message for a reason that may be none of those that an acknowledgement knows. [MQTT-3.4.2-1] [MQTT-3.5.2-1] */
+function refuse(link: Link, qos: QoS, packetId: number, reason: Reason): void {
+  reject(link, qos, packetId, isPublishRefusal(reason) ? reason : Reason.NotAuthorized)
 }
 
 /** Remembers a message of QoS 2 until its PUBREL; true if that has to become durable. [MQTT-4.3.3-10] */
@@ -222,25 +287,26 @@ function route(link: Link, message: Message, qos: QoS, packetId: number): void |
   const { core } = link
   const session = link.session!
   if (qos === 0) {
-    core.publish(message, session)
+    core.publish(message, session, link)
     return undefined
   }
   if (core.changes.isStrained && core.mustStore(message, session)) {
     if (core.changes.isFailing && link.level === 5) {
-      core.dropped("store failing", link.name, message)
+      core.dropped("store failing", link.name, message, "sender")
       return reject(link, qos, packetId, Reason.QuotaExceeded)
     }
     if (core.changes.isFull) return routeWhenThereIsRoom(link, message.keep(), qos, packetId)
   }
-  if (message.retain && link.level === 5 && !core.retained.hasRoom(message.topic.name) && message.payloadBytes > 0) {
+  const isKept = message.retain && message.recipients === undefined && message.payloadBytes > 0
+  if (isKept && link.level === 5 && !core.retained.hasRoom(message.topic.name)) {
     core.metrics.limitsHit["retained messages"]++
-    core.dropped("retained limit", link.name, message)
+    core.dropped("retained limit", link.name, message, "sender")
     return reject(link, qos, packetId, Reason.QuotaExceeded)
   }
   const { changes } = core
   const before = changes.appended
   if (qos === 2) noteReceived(link, packetId)
-  const reason = core.publish(message, session)
+  const reason = core.publish(message, session, link)
   const after = changes.appended > before ? changes.appended : 0
   link.acknowledge(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId, reason, after)
 }
@@ -248,7 +314,7 @@ function route(link: Link, message: Message, qos: QoS, packetId: number): void |
 /** The store is behind, and what waits for it fills the memory it may have: the client is not read from until it catches up. */
 async function routeWhenThereIsRoom(link: Link, message: Message, qos: QoS, packetId: number): Promise<void> {
   await link.core.changes.room()
-  if (link.state === "open") return routeIf(link, true, message, qos, packetId)
+  if (link.state === "open") return routeAged(link, message, qos, packetId)
 }
 
 /** The message is not taken. A 3.x client cannot be told, so its packet is acknowledged. [v3.1.1 MQTT-3.3.5-2] */

@@ -1,12 +1,16 @@
 /**
- * What a client may receive, where its auth decides that too.
+ * What a client may receive and what it gets of it, where its auth or a hook decides that too.
  *
  * A decision may take its time. Messages that come meanwhile queue behind the one that waits, so that their order is
  * kept; the bytes held are bounded like a backlog, and QoS 0 beyond is dropped.
  */
-import type { QoS, Reason } from "../codec/index.ts"
-import type { Message, SendPublish } from "../session/index.ts"
-import { isPromise } from "./decide.ts"
+import { ApplicationMessage } from "../broker/application-message.ts"
+import type { Core } from "../broker/core.ts"
+import { isPromise } from "../broker/decide.ts"
+import type { Outcome } from "../broker/hook-chains.ts"
+import type { Awaitable, ConnectedClient } from "../broker/hooks.ts"
+import type { QoS } from "../codec/index.ts"
+import { type DropReason, isUnsent, type Message, type Sending, type Unsent } from "../session/index.ts"
 import { isPermitted, type Permissions } from "./permissions.ts"
 
 /** A PUBLISH on its way to one client. */
@@ -21,53 +25,90 @@ export interface HeldPublish {
 
 /** The link, as far as this needs it. */
 export interface ReceivingLink {
-  readonly core: {
-    readonly limits: { readonly maximumBacklogBytes: number }
-    readonly logger: { error(message: string): void }
-    dropped(reason: "not authorized" | "backlog full", clientId: string, message: Message): void
-  }
-  readonly session: { acknowledge(packetId: number, qos: QoS): Reason } | undefined
+  readonly core: Core
+  readonly session: { pump(): void } | undefined
   readonly name: string
+  readonly view: ConnectedClient
   readonly state: string
-  readonly transmit: SendPublish
+  /** Sends a message; or says why it cannot be sent. */
+  transmit(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    packetId: number,
+    dup: boolean,
+  ): DropReason | undefined
+}
+
+/** The message to send, which may be another one; or why none is. */
+type Verdict = Message | DropReason
+
+/** One that waits for its verdict, or for that of one before it. */
+interface Held {
+  readonly publish: HeldPublish
+  verdict: Verdict | undefined
+  /** Told what has become of it. */
+  readonly resolve: (unsent: Unsent | undefined) => void
 }
 
 export class Receiving {
-  private readonly held: (HeldPublish & { allowed: boolean | undefined })[] = []
+  private readonly held: Held[] = []
   private heldBytes = 0
-  /** Undefined: by now everything is allowed. */
+  /** Undefined: the auth allows everything, by now. */
   permissions: Permissions | undefined
   private readonly link: ReceivingLink
 
-  constructor(permissions: Permissions, link: ReceivingLink) {
+  constructor(permissions: Permissions | undefined, link: ReceivingLink) {
     this.permissions = permissions
     this.link = link
   }
 
-  /** `allowed`: send it now. `held`: it is sent later, or dropped and settled. `denied`: it never is. */
-  take(publish: HeldPublish): "allowed" | "held" | "denied" {
-    const { message } = publish
-    const permission = this.ask(message.topic.name)
-    if (!(permission instanceof Promise)) {
-      if (!permission) return this.deny(message)
-      return this.held.length === 0 ? "allowed" : this.hold(publish, true)
+  /** Whether it may hold more: as much as a backlog. */
+  get hasRoom(): boolean {
+    return this.heldBytes < this.link.core.limits.maximumBacklogBytes
+  }
+
+  /** Sends a message, now or when it is decided on. */
+  take(publish: HeldPublish): Sending {
+    const verdict = this.decideInRouting(publish)
+    if (!isPromise(verdict)) {
+      const isInOrder = this.held.length === 0 || typeof verdict === "string"
+      return isInOrder ? this.send(publish, verdict) : this.hold(publish, verdict)
     }
-    const outcome = this.hold(publish, undefined)
-    if (outcome === "held") {
-      const entry = this.held.at(-1)!
-      permission.then((allowed) => {
-        entry.allowed = allowed
+    const sending = this.hold(publish, undefined)
+    if (isUnsent(sending)) return sending
+    const entry = this.held.at(-1)!
+    Promise.resolve(verdict)
+      .then((verdict) => {
+        entry.verdict = verdict
         this.sendDecided()
       })
+      .catch((error) => this.link.core.onBug(error))
+    return sending
+  }
+
+  /** What whoever decides publishes or ends meanwhile comes after what is decided on. */
+  private decideInRouting(publish: HeldPublish): Awaitable<Verdict> {
+    const { core } = this.link
+    core.isAsking = true
+    try {
+      return this.decide(publish)
+    } finally {
+      core.isAsking = false
     }
-    return outcome
+  }
+
+  private decide(publish: HeldPublish): Awaitable<Verdict> {
+    const { message } = publish
+    const permission = this.ask(message.topic.name)
+    if (!isPromise(permission)) return permission ? this.consider(publish) : "not authorized"
+    const kept = { ...publish, message: message.keep() }
+    return permission.then((allowed) => (allowed ? this.consider(kept) : "not authorized"))
   }
 
   private ask(topicName: string): boolean | Promise<boolean> {
-    const failed = (error: unknown) => {
-      this.link.core.logger.error(`auth failed for ${this.link.name} on ${topicName}: ${error}`)
-      return false
-    }
+    const failed = (error: unknown) => this.link.core.authFailed(error, `${this.link.name} on ${topicName}`)
     try {
       if (this.permissions === undefined) return true
       const permission = this.permissions.ask("receive", topicName)
@@ -78,30 +119,46 @@ export class Receiving {
     }
   }
 
-  private deny(message: Message): "denied" {
-    this.link.core.dropped("not authorized", this.link.name, message)
-    return "denied"
+  /** The hooks may change what this client gets, or that it gets it. */
+  private consider({ message, qos, retain }: HeldPublish): Awaitable<Verdict> {
+    const { core, view: client } = this.link
+    const { deliver } = core.hooks
+    if (deliver === undefined) return message
+    const view = ApplicationMessage.of(message, core.now(), qos, retain)
+    const verdict = (message: Message, outcome: Outcome<ApplicationMessage>): Verdict =>
+      core.decided(message, view, outcome, "onDeliver") ?? "refused by hook"
+    const outcome = deliver(view, client)
+    if (!isPromise(outcome)) return verdict(message, outcome)
+    const kept = message.keep()
+    return outcome.then((outcome) => verdict(kept, outcome))
   }
 
-  private hold(publish: HeldPublish, allowed: boolean | undefined): "held" | "denied" {
-    if (publish.qos === 0 && this.heldBytes >= this.link.core.limits.maximumBacklogBytes) {
-      this.link.core.dropped("backlog full", this.link.name, publish.message)
-      return "denied"
-    }
+  private send(publish: HeldPublish, verdict: Verdict): Unsent | undefined {
+    const { message, qos, retain, identifiers, packetId, dup } = publish
+    if (typeof verdict === "string") return { reason: verdict, message }
+    const reason = this.link.transmit(verdict, qos, retain, identifiers, packetId, dup)
+    return reason && { reason, message: verdict }
+  }
+
+  private hold(publish: HeldPublish, verdict: Verdict | undefined): Exclude<Sending, undefined> {
+    if (publish.qos === 0 && !this.hasRoom) return { reason: "backlog full", message: publish.message }
     const message = publish.message.keep()
+    const { promise, resolve } = Promise.withResolvers<Unsent | undefined>()
     this.heldBytes += message.sizeBytes
-    this.held.push({ ...publish, message, allowed })
-    return "held"
+    const kept = { ...publish, message }
+    this.held.push({ publish: kept, verdict: verdict === publish.message ? message : verdict, resolve })
+    return promise
   }
 
   private sendDecided(): void {
-    if (this.link.state !== "open") return // what it had in flight is its session's
-    while (this.held.length > 0 && this.held[0]!.allowed !== undefined) {
-      const { message, qos, retain, identifiers, packetId, dup, allowed } = this.held.shift()!
-      this.heldBytes -= message.sizeBytes
-      if (!allowed) this.deny(message)
-      const isSent = allowed && this.link.transmit(message, qos, retain, identifiers, packetId, dup)
-      if (!isSent && qos > 0) this.link.session?.acknowledge(packetId, qos)
+    const { core } = this.link
+    const hadRoom = this.hasRoom
+    while (this.link.state === "open" && this.held[0]?.verdict !== undefined) {
+      const { publish, verdict, resolve } = this.held.shift()!
+      this.heldBytes -= publish.message.sizeBytes
+      const isLate = typeof verdict === "object" && !publish.dup && verdict.isExpired(core.now()) // [MQTT-3.3.2-5]
+      resolve(this.send(publish, isLate ? "message expired" : verdict!))
     }
+    if (!hadRoom && this.hasRoom && this.link.state === "open") this.link.session?.pump()
   }
 }

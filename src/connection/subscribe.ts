@@ -1,22 +1,31 @@
 /** SUBSCRIBE and UNSUBSCRIBE. MQTT 5 §3.8 to §3.11 */
+import { isPromise } from "../broker/decide.ts"
+import { ManjuError } from "../broker/errors.ts"
+import { type Outcome, Refused } from "../broker/hook-chains.ts"
+import type { Awaitable } from "../broker/hooks.ts"
 import type { Permission } from "../broker/ports.ts"
 import {
   decodeSubscribe,
   decodeUnsubscribe,
+  describeReason,
   encodeSuback,
   encodeUnsuback,
+  isEncodable,
   type Properties,
   Reader,
   Reason,
   type Subscribe,
   type SubscribeRequest,
+  type Unsubscribe,
 } from "../codec/index.ts"
 import type { TopicFilter } from "../router/index.ts"
-import { decide, isPromise } from "./decide.ts"
 import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
 
 const reader = new Reader()
+
+/** What became of one filter of a SUBSCRIBE: what is granted, or why nothing is. */
+type Decision = Reason | { readonly filter: TopicFilter; readonly options: SubscribeRequest }
 
 export function onSubscribe(link: Link, bytes: Buffer, body: number, end: number): void | Promise<void> {
   const packet = decodeSubscribe(reader.reset(bytes, body, end), link.level)
@@ -24,81 +33,138 @@ export function onSubscribe(link: Link, bytes: Buffer, body: number, end: number
   if (packet.requests.some(({ topicFilter, noLocal }) => noLocal && topicFilter.startsWith("$share/"))) {
     return link.disconnect(Reason.ProtocolError, "No Local on a shared subscription") // [MQTT-3.8.3-4]
   }
-  return decideAll(link, packet, [])
+  return inTurn(
+    link,
+    packet.requests,
+    (request) => decideOn(link, request),
+    (decisions) => subscribe(link, packet, decisions),
+  )
 }
 
-/** Decides the filters one after the other, then acts on them all: one SUBACK with a reason for each. [MQTT-3.9.3-1] */
-function decideAll(link: Link, packet: Subscribe, reasons: Reason[]): void | Promise<void> {
-  while (reasons.length < packet.requests.length) {
-    const request = packet.requests[reasons.length]!
-    const filter = filterOf(link, request.topicFilter)
-    const refusal = filter === undefined ? Reason.TopicFilterInvalid : cannotSubscribe(link, filter)
-    if (refusal !== undefined) {
-      reasons.push(refusal)
-      continue
+/**
+ * Decides on one thing after the other, then goes on with all decisions: one answer for the packet. [MQTT-3.9.3-1] Where the connection
+ * has ended meanwhile, whoever decides may have seen to that, nothing comes of it.
+ */
+export function inTurn<Item, Answer>(
+  link: Link,
+  items: readonly Item[],
+  decide: (item: Item) => Awaitable<Answer>,
+  next: (answers: Answer[]) => void,
+  answers: Answer[] = [],
+): void | Promise<void> {
+  while (answers.length < items.length && link.state === "open") {
+    const answer = decide(items[answers.length]!)
+    if (isPromise(answer)) {
+      return Promise.resolve(answer).then((answer) => {
+        answers.push(answer)
+        return inTurn(link, items, decide, next, answers)
+      })
     }
-    const pending = permission(link, filter!)
-    if (!isPromise(pending)) {
-      reasons.push(reasonOf(link, pending, request))
-      continue
-    }
-    return decide<Permission>(
-      () => pending,
-      (error) => link.authFailed(error),
-      (answer) => {
-        if (link.state !== "open") return undefined
-        reasons.push(reasonOf(link, answer, request))
-        return decideAll(link, packet, reasons)
-      },
-    )
+    answers.push(answer)
   }
-  return subscribe(link, packet, reasons)
+  return link.state === "open" ? next(answers) : undefined
 }
 
-function subscribe(link: Link, packet: Subscribe, reasons: Reason[]): void {
+function decideOn(link: Link, request: SubscribeRequest): Awaitable<Decision> {
+  const filter = filterOf(link, request.topicFilter)
+  if (filter === undefined) return Reason.TopicFilterInvalid
+  const refusal = cannotSubscribe(link, filter)
+  if (refusal !== undefined) return refusal
+  const answered = (permission: Permission) => {
+    if (isPermitted(permission)) return consider(link, filter, request)
+    return typeof permission === "number" && mayRefuse(permission) ? permission : Reason.NotAuthorized
+  }
+  const permission = ask(link, filter)
+  if (!isPromise(permission)) return answered(permission)
+  return Promise.resolve(permission)
+    .catch((error) => link.authFailed(error))
+    .then(answered)
+}
+
+/** The hooks may change what is asked for. Their filters are the broker's own, mount point included. */
+function consider(link: Link, filter: TopicFilter, request: SubscribeRequest): Awaitable<Decision> {
+  const { maximumQoS } = link.serving.limits
+  const granted = (request: SubscribeRequest) => (request.qos > maximumQoS ? { ...request, qos: maximumQoS } : request)
+  const { subscribe: asked } = link.core.hooks
+  if (asked === undefined) return { filter, options: granted(request) }
+  const decided = (outcome: Outcome<SubscribeRequest>): Decision => {
+    if (outcome instanceof Refused) return mayRefuse(outcome.reason) ? outcome.reason : Reason.NotAuthorized
+    const { topicFilter } = outcome
+    const changed = isEncodable(topicFilter) ? link.core.parseFilter(topicFilter) : undefined
+    if (changed !== undefined) return { filter: changed, options: granted(outcome) }
+    const problem = `nobody can subscribe to ${JSON.stringify(topicFilter)}`
+    link.core.hookFailed(new ManjuError("INVALID_TOPIC", problem), "onSubscribe")
+    return Reason.ImplementationSpecificError
+  }
+  const outcome = asked({ ...request, topicFilter: filter.text }, link.view)
+  return isPromise(outcome) ? Promise.resolve(outcome).then(decided) : decided(outcome)
+}
+
+function subscribe(link: Link, packet: Subscribe, decisions: readonly Decision[]): void {
   const { core } = link
   const session = link.session!
   const identifier = packet.properties.subscriptionIdentifiers?.[0]
   const toReplay: string[] = []
-  packet.requests.forEach((request, index) => {
-    if (reasons[index]! > 2) return
-    if (link.cannotKeep) {
-      reasons[index] = Reason.QuotaExceeded
-      return
-    }
-    const filter = filterOf(link, request.topicFilter)!
+  const reasons = decisions.map((decision): Reason => {
+    if (typeof decision === "number") return decision
+    if (link.cannotKeep) return Reason.QuotaExceeded
+    const { filter, options } = decision
     const isKnown = session.subscriptions.has(filter.text)
     if (!isKnown && session.subscriptions.size >= core.limits.maximumSubscriptionsPerClient) {
       core.metrics.limitsHit.subscriptions++
-      reasons[index] = Reason.QuotaExceeded
-      return
+      return Reason.QuotaExceeded
     }
-    const qos = reasons[index] as 0 | 1 | 2
-    core.subscribe(session, filter, { ...request, qos }, identifier)
-    const wantsRetained = request.retainHandling === 0 || (request.retainHandling === 1 && !isKnown)
+    core.subscribe(session, filter, options, identifier)
+    const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && !isKnown)
     if (wantsRetained && filter.shareName === undefined) toReplay.push(filter.text) // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]
+    return options.qos // [MQTT-3.9.3-2]
   })
+  for (const [index, reason] of reasons.entries()) if (reason >= 0x80) sayRefused(link, packet.requests[index]!, reason)
   // MQTT 3.1 §3.8: a client of that version cannot be told of a refusal, it gets a positive answer.
   const answers = link.level === 3 ? reasons.map((reason) => (reason > 2 ? Reason.Success : reason)) : reasons
   link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, answers, why(link, reasons)))
   for (const text of toReplay) core.replayRetained(session, text)
-  if (packet.requests.some(({ topicFilter }) => topicFilter.startsWith("$share/"))) session.pump()
+  if (decisions.some((decision) => typeof decision === "object" && decision.filter.shareName !== undefined)) {
+    session.pump()
+  }
 }
 
-export function onUnsubscribe(link: Link, bytes: Buffer, body: number, end: number): void {
+function sayRefused({ core, name }: Link, { topicFilter }: SubscribeRequest, reason: Reason): void {
+  core.logger.debug(`refused ${name} a subscription to ${topicFilter}: ${describeReason(reason)}`)
+}
+
+export function onUnsubscribe(link: Link, bytes: Buffer, body: number, end: number): void | Promise<void> {
   const packet = decodeUnsubscribe(reader.reset(bytes, body, end), link.level)
-  if (typeof packet === "number") {
-    link.disconnect(packet)
-    return
+  if (typeof packet === "number") return link.disconnect(packet)
+  return inTurn(
+    link,
+    packet.topicFilters,
+    (text) => decideOnLeaving(link, text),
+    (decisions) => unsubscribe(link, packet, decisions),
+  )
+}
+
+/** The filter that is given up, or why none is; the hooks may name another. */
+function decideOnLeaving(link: Link, text: string): Awaitable<string | Reason> {
+  const filter = filterOf(link, text)
+  if (filter === undefined) return Reason.TopicFilterInvalid
+  const { unsubscribe: asked } = link.core.hooks
+  if (asked === undefined) return filter.text
+  const decided = (outcome: Outcome<string>): string | Reason => {
+    if (!(outcome instanceof Refused)) return outcome
+    return mayRefuseLeaving(outcome.reason) ? outcome.reason : Reason.NotAuthorized
   }
-  const reasons = packet.topicFilters.map((text) => {
-    const filter = filterOf(link, text)
-    if (filter === undefined) return Reason.TopicFilterInvalid
+  const outcome = asked(filter.text, link.view)
+  return isPromise(outcome) ? Promise.resolve(outcome).then(decided) : decided(outcome)
+}
+
+function unsubscribe(link: Link, { packetId }: Unsubscribe, decisions: readonly (string | Reason)[]): void {
+  const reasons = decisions.map((decision) => {
+    if (typeof decision === "number") return decision
     if (link.cannotKeep) return Reason.ImplementationSpecificError
-    return link.core.unsubscribe(link.session!, filter.text) ? Reason.Success : Reason.NoSubscriptionExisted
+    return link.core.unsubscribe(link.session!, decision) ? Reason.Success : Reason.NoSubscriptionExisted
   })
-  const answer = encodeUnsuback(writer, link.level, packet.packetId, reasons, why(link, reasons))
-  link.acknowledgeWith(answer) // [MQTT-3.10.4-4]
+  link.acknowledgeWith(encodeUnsuback(writer, link.level, packetId, reasons, why(link, reasons))) // [MQTT-3.10.4-4]
 }
 
 /** One reason string for the packet: that of the first filter refused. */
@@ -115,20 +181,14 @@ function cannotSubscribe(link: Link, filter: TopicFilter): Reason | undefined {
   return undefined
 }
 
-function permission(link: Link, filter: TopicFilter): Permission | PromiseLike<Permission> {
+/** Whether the client may subscribe to a filter. May reject what the authority does. */
+export function ask(link: Link, filter: TopicFilter): Permission | PromiseLike<Permission> {
   const { permissions } = link
   try {
     return permissions === undefined || permissions.ask("subscribe", filter.pattern)
   } catch (error) {
     return link.authFailed(error)
   }
-}
-
-/** The QoS that is granted, or why none is. [MQTT-3.9.3-2] */
-function reasonOf(link: Link, answer: Permission, request: SubscribeRequest): Reason {
-  if (!isPermitted(answer)) return typeof answer === "number" && mayRefuse(answer) ? answer : Reason.NotAuthorized
-  const { maximumQoS } = link.serving.limits
-  return request.qos < maximumQoS ? request.qos : maximumQoS
 }
 
 /** Whether a SUBACK may refuse with it. MQTT 5 table 3-8 */
@@ -143,6 +203,20 @@ function mayRefuse(reason: Reason): boolean {
     case Reason.SharedSubscriptionsNotSupported:
     case Reason.SubscriptionIdentifiersNotSupported:
     case Reason.WildcardSubscriptionsNotSupported:
+      return true
+    default:
+      return false
+  }
+}
+
+/** Whether an UNSUBACK may refuse with it. MQTT 5 table 3-9 */
+function mayRefuseLeaving(reason: Reason): boolean {
+  switch (reason) {
+    case Reason.UnspecifiedError:
+    case Reason.ImplementationSpecificError:
+    case Reason.NotAuthorized:
+    case Reason.TopicFilterInvalid:
+    case Reason.PacketIdentifierInUse:
       return true
     default:
       return false

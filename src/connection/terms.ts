@@ -49,6 +49,7 @@ export function connackProperties(link: Link, connect: Connect, clientId: string
 /** A client that is silent for one and a half times its keep-alive is gone. [MQTT-3.1.2-22] */
 export function startKeepAlive(link: Link, seconds: number): void {
   link.deadline?.cancel()
+  link.keepAliveSeconds = seconds
   if (seconds === 0) return
   const allowedMs = seconds * 1500
   const check = () => {

@@ -1,5 +1,5 @@
-/** What an auth has answered: an admission, a refusal, and whose fault that is. */
-import type { Admission, Decision, ExchangeStep, Refusal } from "../broker/ports.ts"
+/** What an auth has answered: whether it is a refusal, and whose fault that is. */
+import { type Decision, isAllowing, type Refusal } from "../broker/ports.ts"
 import { Reason } from "../codec/index.ts"
 
 /** The auth itself has failed: a refusal, for which nobody can be blamed. */
@@ -13,22 +13,19 @@ export function isOffence(refusal: Refusal): boolean {
     case Reason.UseAnotherServer:
     case Reason.ServerMoved:
     case Reason.QuotaExceeded:
+    case Reason.ImplementationSpecificError:
       return false
     default:
       return refusal !== brokenAuth
   }
 }
 
-export function isAdmission<A extends ExchangeStep>(answer: A): answer is A & Admission {
-  return typeof answer === "object" && "authenticated" in answer && answer.authenticated === true
-}
-
-/** Why a client is not let in; a user whom nobody knows and a wrong password look the same. */
+/** Why a client is not let in; a user whom nobody knows and a wrong password look the same, and so does a plain no. */
 export function refusalOf(decision: Decision, username: string | undefined): Refusal | undefined {
-  if (decision === true || isAdmission(decision)) return undefined
-  if (typeof decision === "object" && "reason" in decision) {
-    return decision.reason === Reason.Success ? undefined : decision
+  if (isAllowing(decision)) return undefined
+  if (typeof decision === "object" && decision !== null) {
+    if ("authenticated" in decision && decision.authenticated === true) return brokenAuth
+    if ("reason" in decision && decision.reason !== Reason.Success) return decision
   }
-  const isUnknown = decision === undefined && username !== undefined
-  return { reason: isUnknown ? Reason.BadUserNameOrPassword : Reason.NotAuthorized }
+  return { reason: username === undefined ? Reason.NotAuthorized : Reason.BadUserNameOrPassword }
 }

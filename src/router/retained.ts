@@ -47,6 +47,11 @@ export class RetainedMessages<M> {
   match(pattern: string, visit: (message: M) => void): void {
     walk(this.root, pattern.split("/"), 0, visit)
   }
+
+  /** The same messages, to go through in parts: what comes and goes meanwhile may be among them or not. */
+  matching(pattern: string): Generator<M> {
+    return select(this.root, pattern.split("/"), 0, true)
+  }
 }
 
 function prune<M>(node: Node<M>, levels: string[], depth: number): M | undefined {
@@ -84,6 +89,21 @@ function walk<M>(node: Node<M>, levels: string[], depth: number, visit: (message
   for (const [name, child] of node.children) {
     if (depth === 0 && name.startsWith("$")) continue // [MQTT-4.7.2-1]
     walk(child, levels, depth + 1, visit)
+  }
+}
+
+function* select<M>(node: Node<M>, levels: string[], depth: number, isRoot: boolean): Generator<M> {
+  const level = levels[depth]
+  if ((level === undefined || level === "#") && node.message !== undefined) yield node.message
+  if (level === undefined || node.children === undefined) return
+  if (level !== "#" && level !== "+") {
+    const child = node.children.get(level)
+    if (child !== undefined) yield* select(child, levels, depth + 1, false)
+    return
+  }
+  for (const [name, child] of node.children) {
+    if (isRoot && name.startsWith("$")) continue // [MQTT-4.7.2-1]
+    yield* select(child, levels, level === "#" ? depth : depth + 1, false)
   }
 }
 

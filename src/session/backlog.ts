@@ -5,8 +5,10 @@
  * one that survives, those that follow go to the store alone; when the head has half gone, the next page is read behind
  * it. Without a store everything stays in memory, within the limits.
  */
+import type { Topic } from "../router/index.ts"
 import type { Delivery } from "./delivery.ts"
 import type { SessionHost } from "./host.ts"
+import type { Message } from "./message.ts"
 import { DeliveryQueue } from "./queue.ts"
 
 const HEAD_LENGTH = 1000
@@ -19,6 +21,8 @@ export class Backlog {
   private storedAfter = 0
   private isReading = false
   private isClosed = false
+  /** What of it, up to that sequence, may still go out; undefined: all. */
+  private sieve: { readonly upTo: number; isWanted(topic: Topic): boolean } | undefined
   private readonly owner: string
   private readonly host: SessionHost
   private readonly mayStore: boolean
@@ -47,6 +51,28 @@ export class Backlog {
     return this.storedCount > 0 || (this.mayStore && this.head.length >= HEAD_LENGTH)
   }
 
+  /** Whether another message may wait; one that may not is counted. */
+  hasRoomFor(message: Message): boolean {
+    const { host, owner } = this
+    const bytes = message.sizeBytes
+    const { maximumQueuedMessages, maximumQueuedBytes, maximumQueueMemoryBytes } = host.limits
+    if (this.length >= maximumQueuedMessages) this.dropExpired()
+    if (this.length >= maximumQueuedMessages || this.bytes + bytes > maximumQueuedBytes) {
+      host.dropped("queue full", owner, message)
+      return false
+    }
+    if (!this.goesToStore && host.queueBytes + bytes > maximumQueueMemoryBytes) {
+      host.dropped("queue memory full", owner, message)
+      return false
+    }
+    return true
+  }
+
+  /** Of what waits now, up to the sequence `upTo`, only that is given whose topic is wanted. Undefined: all of it. */
+  sift(upTo: number, isWanted: ((topic: Topic) => boolean) | undefined): void {
+    this.sieve = isWanted && this.length > 0 ? { upTo, isWanted } : undefined
+  }
+
   /** Adds a delivery that has its sequence; what goes to the store must be recorded by the caller. */
   push(delivery: Delivery): void {
     const bytes = delivery.message!.sizeBytes
@@ -60,11 +86,18 @@ export class Backlog {
     }
   }
 
-  /** Takes the first one, if it is in memory. */
+  /** Takes the first one, if it is in memory; undefined if that was one to be dropped, which is done. */
   shift(): Delivery | undefined {
-    const delivery = this.head.shift()
-    if (delivery !== undefined) this.host.queueBytes -= delivery.message!.sizeBytes
-    return delivery
+    const delivery = this.take()
+    if (delivery === undefined) return undefined
+    const message = delivery.message!
+    const isExpired = message.isExpired(this.host.now())
+    if (!isExpired && (this.sieve === undefined || this.passesSieve(delivery))) return delivery
+    if (this.mayStore) {
+      this.host.changes.append({ kind: "settled", owner: this.owner, sequence: delivery.sequence })
+    }
+    this.host.dropped(isExpired ? "message expired" : "not authorized", this.owner, message)
+    return undefined
   }
 
   /** What the last run left in the store. */
@@ -86,7 +119,7 @@ export class Backlog {
         this.storedCount -= expected // nothing of what was counted is there
         if (this.storedCount === 0) this.storedBytes = 0
       }
-      for (const delivery of deliveries) this.take(delivery)
+      for (const delivery of deliveries) this.load(delivery)
       taker.pump()
     })
   }
@@ -95,11 +128,28 @@ export class Backlog {
   close(): Delivery[] {
     this.isClosed = true
     const rest: Delivery[] = []
-    for (let delivery = this.shift(); delivery !== undefined; delivery = this.shift()) rest.push(delivery)
+    for (let delivery = this.take(); delivery !== undefined; delivery = this.take()) rest.push(delivery)
     return rest
   }
 
-  private take(delivery: Delivery): void {
+  private dropExpired(): void {
+    while (this.first?.message?.isExpired(this.host.now())) this.shift()
+  }
+
+  private passesSieve({ sequence, message }: Delivery): boolean {
+    const { upTo, isWanted } = this.sieve!
+    if (sequence <= upTo) return isWanted(message!.topic)
+    this.sieve = undefined
+    return true
+  }
+
+  private take(): Delivery | undefined {
+    const delivery = this.head.shift()
+    if (delivery !== undefined) this.host.queueBytes -= delivery.message!.sizeBytes
+    return delivery
+  }
+
+  private load(delivery: Delivery): void {
     const bytes = delivery.message!.sizeBytes
     this.head.push(delivery)
     this.host.queueBytes += bytes

@@ -25,6 +25,8 @@ export type Change =
 
 export interface SessionRecord {
   clientId: string
+  /** Whose it is, as `Session.username` has it. */
+  username: string | null | undefined
   /** Session Expiry Interval; 0xFFFFFFFF never expires. */
   expirySeconds: number
   /** When its connection closed, milliseconds of the wall clock; undefined: connected. */

@@ -1,11 +1,29 @@
 import type { QoS } from "../codec/index.ts"
+import type { DropReason } from "./drop-reason.ts"
 import type { Message } from "./message.ts"
 
-/** Where a delivery goes back to when its session ends before it is done: the queue of its share group. */
+/** Which connections have been asked to take a delivery of a share group and could not have it; and why, the last of them. */
+export class Refusals {
+  lastReason: DropReason = "not authorized"
+  private readonly outlets = new WeakSet<object>()
+
+  add(outlet: object, reason: DropReason): void {
+    this.outlets.add(outlet)
+    this.lastReason = reason
+  }
+
+  has(outlet: object): boolean {
+    return this.outlets.has(outlet)
+  }
+}
+
+/** Where a delivery goes back to that its session cannot finish, because it ends or its client may not have it: the queue of its share group. */
 export interface ReturnAddress {
   /** Under which the store knows it. */
   readonly owner: string
   giveBack(delivery: Delivery, loan: number | undefined): void
+  /** Takes back what `outlet` does not send, for those who have not been asked. */
+  pass(delivery: Delivery, outlet: object, reason: DropReason): void
   /** What was lent is done. */
   settle(loan: number): void
   /** Lets the members take what has come back. */
@@ -23,6 +41,8 @@ export class Delivery {
   readonly group: ReturnAddress | undefined
   /** Under which sequence its group still keeps it in the store: a member that does not survive a crash only has it on loan. */
   loan: number | undefined = undefined
+  /** Who of its group could not have it; undefined: nobody has been asked before. */
+  refusals: Refusals | undefined = undefined
   /** Its place in the order of the session. */
   sequence = 0
   packetId = 0

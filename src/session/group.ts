@@ -1,16 +1,25 @@
 /**
- * What waits for a share group: messages that came while no member could take them, and those of a member whose session
- * ended. The members take from it, in order, as soon as they can.
+ * What waits for a share group: messages that came while no member could take them, those of a member whose session ended, and
+ * those that a member may not have. The members take from it, in order, as soon as they can.
  */
-import type { Delivery, ReturnAddress } from "./delivery.ts"
+import { deliveryQoS } from "../codec/index.ts"
+import type { Subscription } from "../router/index.ts"
+import { Delivery, Refusals, type ReturnAddress } from "./delivery.ts"
+import type { DropReason } from "./drop-reason.ts"
 import type { SessionHost } from "./host.ts"
 import { DeliveryQueue } from "./queue.ts"
+import { RefusedDeliveries } from "./refused.ts"
 
 /** A member's session. */
 interface Taker {
   readonly isVolatile: boolean
+  /** Its connection. */
+  readonly outlet: object | undefined
   pump(): void
 }
+
+/** What a member is granted. */
+type Member = Pick<Subscription<Taker>, "qos" | "retainAsPublished" | "identifiers">
 
 export class GroupQueue implements ReturnAddress {
   /** `$share/{name}/{filter}`, under which the store knows it. */
@@ -18,6 +27,11 @@ export class GroupQueue implements ReturnAddress {
   readonly waiting = new DeliveryQueue()
   /** The members, who look here whenever they have room. */
   readonly takers = new Set<Taker>()
+  /** What some of them could not have; it comes before what waits. */
+  private readonly refused = new RefusedDeliveries()
+  /** Whether members are being offered what is here, and whether something has come back meanwhile. */
+  private isOffering = false
+  private mustOfferAgain = false
   private readonly host: SessionHost
   /** Those of its ends: what comes back goes in front. */
   private firstSequence = 1
@@ -47,6 +61,38 @@ export class GroupQueue implements ReturnAddress {
     this.waiting.unshift(delivery)
     this.host.queueBytes += delivery.message!.sizeBytes
     if (loan === undefined) this.record(delivery)
+  }
+
+  /**
+   * Takes back what `outlet` does not send, for those who have not been asked: who can take it now has it at once. When everybody
+   * has been asked, it is dropped.
+   */
+  pass({ message, loan, refusals = new Refusals() }: Delivery, outlet: object, reason: DropReason): void {
+    refusals.add(outlet, reason)
+    const delivery = new Delivery(message!.keep(), message!.qos, false, undefined, undefined)
+    delivery.refusals = refusals
+    const isExpired = message!.isExpired(this.host.now())
+    if (isExpired || this.isRefusedByAll(delivery)) {
+      this.host.dropped(isExpired ? "message expired" : reason, this.owner, message!)
+      if (loan !== undefined) this.settle(loan)
+    } else if (!this.hasRoomFor(delivery)) {
+      if (loan !== undefined) this.settle(loan)
+    } else {
+      delivery.sequence = loan ?? ++this.lastSequence
+      this.refused.push(delivery)
+      this.host.queueBytes += delivery.message!.sizeBytes
+      if (loan === undefined) this.record(delivery)
+      this.offer()
+    }
+  }
+
+  /** A member has gone: of what is left some may have been refused by all the others. */
+  leave(taker: Taker): void {
+    this.takers.delete(taker)
+    if (this.takers.size === 0) return // what is left goes without it
+    for (const delivery of this.refused.takeIf((each) => this.isRefusedByAll(each))) {
+      this.dropTaken(delivery.refusals!.lastReason, delivery)
+    }
   }
 
   /** Keeps a message in the store while a member that would not survive a crash has it; undefined: no need. */
@@ -79,17 +125,39 @@ export class GroupQueue implements ReturnAddress {
     }
   }
 
+  /** Lets the members take what is here. What one of them could not have, while this goes on, is offered to the others then. */
   offer(): void {
-    for (const taker of this.takers) if (this.waiting.length > 0) taker.pump()
+    this.mustOfferAgain = true
+    if (this.isOffering) return
+    this.isOffering = true
+    try {
+      while (this.mustOfferAgain) {
+        this.mustOfferAgain = false
+        for (const taker of this.takers) if (this.hasFor(taker)) taker.pump()
+      }
+    } finally {
+      this.isOffering = false
+    }
+  }
+
+  private hasFor({ outlet }: Taker): boolean {
+    return outlet !== undefined && (this.waiting.length > 0 || this.refused.hasFor(outlet))
+  }
+
+  /** Nobody is left who might have it: not even somebody who is away. */
+  private isRefusedByAll({ refusals }: Delivery): boolean {
+    for (const { outlet } of this.takers) if (outlet === undefined || !refusals!.has(outlet)) return false
+    return true
   }
 
   private hasRoomFor(delivery: Delivery): boolean {
-    const { host, waiting } = this
+    const { host, waiting, refused } = this
     const message = delivery.message!
     const bytes = message.sizeBytes
     const { maximumQueuedMessages, maximumQueuedBytes, maximumQueueMemoryBytes } = host.limits
-    if (waiting.length >= maximumQueuedMessages) this.dropExpired()
-    if (waiting.length >= maximumQueuedMessages || waiting.bytes + bytes > maximumQueuedBytes) {
+    if (waiting.length + refused.length >= maximumQueuedMessages) this.dropExpired()
+    const isFull = waiting.length + refused.length >= maximumQueuedMessages
+    if (isFull || waiting.bytes + refused.bytes + bytes > maximumQueuedBytes) {
       host.dropped("queue full", this.owner, message)
       return false
     }
@@ -100,35 +168,57 @@ export class GroupQueue implements ReturnAddress {
     return true
   }
 
-  /** The next one that has not expired; it is the taker's now, or, to one that is volatile, on loan. */
-  take(taker: Taker): Delivery | undefined {
-    this.dropExpired()
-    const delivery = this.waiting.shift()
-    if (delivery === undefined) return undefined
-    this.host.queueBytes -= delivery.message!.sizeBytes
-    if (taker.isVolatile && this.isRecorded) delivery.loan = delivery.sequence
-    else this.settle(delivery.sequence)
+  /** The next one that has not expired; it is the taker's now, or, at QoS 1 to one that is volatile, on loan. */
+  take(taker: Taker, { qos: granted, retainAsPublished, identifiers }: Member): Delivery | undefined {
+    const taken = this.nextFor(taker.outlet!)
+    if (taken === undefined) return undefined
+    const message = taken.message!
+    this.host.queueBytes -= message.sizeBytes
+    const qos = deliveryQoS(message.qos, granted)
+    const delivery = new Delivery(message, qos, message.retain && retainAsPublished, identifiers, this)
+    delivery.refusals = taken.refusals
+    const isLent = qos === 1 && taker.isVolatile && this.isRecorded // at QoS 2 it is its own, whatever comes [MQTT-4.8.2-5]
+    if (isLent) delivery.loan = taken.sequence
+    else this.settle(taken.sequence)
     return delivery
   }
 
   /** The last member has gone: nobody will ever take what is left. */
   clear(): void {
-    while (this.discard() !== undefined);
-  }
-
-  private dropExpired(): void {
-    const { host, waiting } = this
-    while (waiting.first?.message?.isExpired(host.now())) {
-      host.dropped("message expired", this.owner, this.discard()!.message!)
+    for (const delivery of this.refused.takeIf(() => true)) this.discard(delivery)
+    for (let delivery = this.waiting.shift(); delivery !== undefined; delivery = this.waiting.shift()) {
+      this.discard(delivery)
     }
   }
 
-  private discard(): Delivery | undefined {
-    const delivery = this.waiting.shift()
-    if (delivery === undefined) return undefined
-    this.host.queueBytes -= delivery.message!.sizeBytes
-    this.settle(delivery.sequence)
-    return delivery
+  private nextFor(outlet: object): Delivery | undefined {
+    const now = this.host.now()
+    for (;;) {
+      const delivery = this.refused.take(outlet) ?? this.waiting.shift()
+      if (delivery === undefined || !delivery.message!.isExpired(now)) return delivery
+      this.dropTaken("message expired", delivery)
+    }
+  }
+
+  /** Makes room. */
+  private dropExpired(): void {
+    const now = this.host.now()
+    const { waiting, refused } = this
+    for (const delivery of refused.takeIf(({ message }) => message!.isExpired(now))) {
+      this.dropTaken("message expired", delivery)
+    }
+    while (waiting.first?.message?.isExpired(now)) this.dropTaken("message expired", waiting.shift()!)
+  }
+
+  private dropTaken(reason: DropReason, delivery: Delivery): void {
+    this.host.dropped(reason, this.owner, delivery.message!)
+    this.discard(delivery)
+  }
+
+  /** Forgets what has been taken out. */
+  private discard({ message, sequence }: Delivery): void {
+    this.host.queueBytes -= message!.sizeBytes
+    this.settle(sequence)
   }
 
   private record(delivery: Delivery): void {

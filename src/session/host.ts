@@ -2,19 +2,8 @@
 import type { QoS, Reason } from "../codec/index.ts"
 import type { ChangeLog } from "./changes.ts"
 import type { Delivery } from "./delivery.ts"
+import type { DropReason } from "./drop-reason.ts"
 import type { Message } from "./message.ts"
-
-/** Why a message did not reach somebody who should have got it. Each is counted. */
-export type DropReason =
-  | "queue full"
-  | "queue memory full"
-  | "backlog full"
-  | "packet too large"
-  | "message expired"
-  | "not authorized"
-  | "outside mount point"
-  | "retained limit"
-  | "store failing"
 
 export interface SessionLimits {
   maximumInflight: number
@@ -28,18 +17,41 @@ export interface SessionHost {
   readonly changes: ChangeLog
   /** Bytes of all queues together. */
   queueBytes: number
+  /** Where much is to be done at once: whoever asks may do a piece of it, or has to wait for that. */
+  readonly pace: { next(): Promise<void> | undefined }
   /** Messages in flight, all sessions together. */
   inflightCount: number
   /** The broker's clock, milliseconds. */
   now(): number
   /** Reads deliveries that wait in the store, behind the sequence `after`, in order; only ever asked with a store. */
   page(owner: string, after: number, limit: number): Promise<Delivery[]>
+  /** Whether somebody wants to know, of every message, when its receiver has it: then none is forgotten before. */
+  readonly isKeepingInflight: boolean
   /** What is retained for a topic now. */
   retainedMessage(topicName: string): Message | undefined
   dropped(reason: DropReason, clientId: string, message: Message): void
+  /** Says a fault of our own for which no connection is to blame. */
+  onBug(error: unknown): void
 }
 
-/** Sends a message to one client; false if it cannot ever be sent to it. */
+/** A message that a connection does not send, as it would have; and why. */
+export interface Unsent {
+  readonly reason: DropReason
+  readonly message: Message
+}
+
+/**
+ * What becomes of a message that a connection is to send; undefined: it is on its way. A promise: somebody decides on it, and then it
+ * is sent or not; of a connection that ends before, it is never settled.
+ */
+export type Sending = Unsent | Promise<Unsent | undefined> | undefined
+
+/** Whether it is clear already that a message is not sent. */
+export function isUnsent(sending: Sending): sending is Unsent {
+  return sending !== undefined && "reason" in sending
+}
+
+/** Sends a message to one client. What is not sent is for the session to count. */
 export type SendPublish = (
   message: Message,
   qos: QoS,
@@ -47,7 +59,7 @@ export type SendPublish = (
   identifiers: readonly number[] | undefined,
   packetId: number,
   dup: boolean,
-) => boolean
+) => Sending
 
 /** The connection of a session, as the session sees it. */
 export interface Outlet {

@@ -43,6 +43,8 @@ export class Message {
   /** What the Message Expiry Interval said when it came, in seconds; -1: nothing. */
   expirySeconds = -1
 
+  /** The only clients that get it; undefined: all that subscribe to it. */
+  recipients: ReadonlySet<string> | undefined = undefined
   /** Under which the store has it; 0: it has never been there. */
   storedId = 0
   /** Whether it is being handed round, so that its forms are worth keeping for the next receiver. */
@@ -154,6 +156,7 @@ export class Message {
     kept.expiresAt = this.expiresAt
     kept.expirySeconds = this.expirySeconds
     kept.storedId = this.storedId
+    kept.recipients = this.recipients
     kept.owned = true
     this.kept = kept
     return kept

@@ -11,20 +11,16 @@
  * repeat waits until its change is durable: a PUBLISH of QoS 2 here, acknowledgements in the connection.
  */
 import { deliveryQoS, type QoS, Reason } from "../codec/index.ts"
-import type { Subscription, Target } from "../router/index.ts"
+import type { Subscription, Target, Topic } from "../router/index.ts"
 import { Backlog } from "./backlog.ts"
 import type { Will } from "./changes.ts"
-import { Delivery, unkept } from "./delivery.ts"
+import { Delivery, type ReturnAddress, unkept } from "./delivery.ts"
+import { DeliveryLog } from "./delivery-log.ts"
 import type { GroupQueue } from "./group.ts"
-import type { Outlet, SessionHost } from "./host.ts"
+import { isUnsent, type Outlet, type Sending, type SessionHost, type Unsent } from "./host.ts"
 import { Inflight } from "./inflight.ts"
 import type { Message } from "./message.ts"
-
-/** Retained messages still to be sent for a subscription, the next one last. */
-interface Replay {
-  readonly subscription: Subscription<Session>
-  readonly topicNames: string[]
-}
+import { Replays } from "./replays.ts"
 
 export class Session {
   readonly clientId: string
@@ -32,8 +28,12 @@ export class Session {
   /** Packet ids of QoS 2 messages that the client has published and not released. */
   readonly receivedIds = new Set<number>()
   expirySeconds: number
+  /** Whose it is: the user that has made it, null: one without a name; undefined: nobody knows, and whoever comes first has it. */
+  username: string | null | undefined = undefined
   will: Will | undefined = undefined
   outlet: Outlet | undefined = undefined
+  /** The same from `resume` on: what is sent goes there. */
+  private live: Outlet | undefined = undefined
   /** When its connection closed, milliseconds of the broker's clock; undefined: it has one, or is being restored. */
   disconnectedAt: number | undefined = undefined
   /** The journal entry with which it began: until that is durable, a crash would forget it. */
@@ -44,11 +44,14 @@ export class Session {
   readonly isVolatile: boolean
   private readonly inflight = new Inflight()
   private readonly queue: Backlog
+  private readonly log: DeliveryLog
   /** In flight, but not yet sent on this connection: resumed, or waiting to be durable. */
   private readonly unsent: Delivery[] = []
   private readonly groups = new Map<GroupQueue, Subscription<Session>>()
-  private readonly replays: Replay[] = []
+  private readonly replays: Replays<Session>
   private lastSequence = 0
+  /** Whether it has done enough for this turn of the event loop. */
+  private isResting = false
   /** How many more messages of QoS 1 and 2 the client takes. [MQTT-4.9.0-1] */
   private quota = 0
 
@@ -57,7 +60,9 @@ export class Session {
     this.expirySeconds = expirySeconds
     this.isVolatile = isVolatile
     this.host = host
+    this.replays = new Replays(host)
     this.queue = new Backlog(clientId, host, host.changes.isActive && !this.isVolatile)
+    this.log = new DeliveryLog(clientId, host.changes, !this.isVolatile)
   }
 
   get inflightCount(): number {
@@ -74,33 +79,49 @@ export class Session {
 
   /** Whether a message would leave at once: what a share group looks for in a member. */
   isReadyFor(qos: QoS): boolean {
-    if (this.outlet === undefined || !this.outlet.isWritable) return false
+    if (this.live === undefined || !this.live.isWritable) return false
     return qos === 0 || (this.quota > this.unsent.length && this.queue.length === 0)
   }
 
   /** Takes a message that a subscription matches. */
   deliver(message: Message, target: Target<Session>): void {
     const qos = deliveryQoS(message.qos, target.qos)
-    this.send(message, qos, message.retain && target.retainAsPublished, target.identifiers, undefined)
+    const retain = message.retain && target.retainAsPublished
+    if (qos > 0) this.send(message, qos, retain, target.identifiers, undefined)
+    else if (this.live !== undefined) {
+      const sending = this.live.publish(message, 0, retain, target.identifiers, 0, false)
+      if (sending !== undefined) this.missed(sending)
+    }
   }
 
-  /** Takes a message for a share group of which it is a member. */
-  deliverShared(message: Message, member: Subscription<Session>, group: GroupQueue): void {
+  /**
+   * Takes a message for a share group of which it is a member, and for which it is ready. What does not go out goes back to the group,
+   * save at QoS 0: then it is told what has become of it.
+   */
+  deliverShared(message: Message, member: Subscription<Session>, group: GroupQueue): Sending {
     const qos = deliveryQoS(message.qos, member.qos)
-    this.send(message, qos, message.retain && member.retainAsPublished, member.identifiers, group)
+    const retain = message.retain && member.retainAsPublished
+    if (qos > 0) this.send(message, qos, retain, member.identifiers, group)
+    else if (message.qos > 0) {
+      this.sendOnce(new Delivery(message.keep(), 0, retain, member.identifiers, group), this.live!)
+    } else return this.live!.publish(message, 0, retain, member.identifiers, 0, false)
+    return undefined
   }
 
   /** Sends the retained messages of these topics, as fast as the client takes them and after what is queued. */
   replay(subscription: Subscription<Session>, topicNames: string[]): void {
-    this.endReplay(subscription.filter.text) // what is left of the last one comes with this one
-    this.replays.push({ subscription, topicNames: topicNames.reverse() })
+    this.replays.begin(subscription, topicNames)
     this.pump()
   }
 
   /** Sends no more retained messages for that filter. [MQTT-3.10.4-2] */
   endReplay(filterText: string): void {
-    const index = this.replays.findIndex(({ subscription }) => subscription.filter.text === filterText)
-    if (index >= 0) this.replays.splice(index, 1)
+    this.replays.end(filterText)
+  }
+
+  /** What is in flight under that packet id. */
+  inflightDelivery(packetId: number): Readonly<Delivery> | undefined {
+    return this.inflight.get(packetId)
   }
 
   /** PUBACK, or PUBREC with an error: the message is done. */
@@ -118,11 +139,7 @@ export class Session {
     if (delivery === undefined) return Reason.PacketIdentifierNotFound
     if (delivery.qos !== 2) return Reason.ProtocolError
     if (delivery === unkept.qos2) this.inflight.replace(packetId, unkept.released)
-    else if (!delivery.isReleased) {
-      delivery.isReleased = true
-      delivery.message = undefined
-      this.record({ kind: "released", owner: this.clientId, sequence: delivery.sequence })
-    }
+    else if (!delivery.isReleased) this.markReleased(delivery)
     return Reason.Success
   }
 
@@ -153,14 +170,21 @@ export class Session {
   /** Gives the session to a connection, to which nothing is sent before `resume`. */
   bind(outlet: Outlet): void {
     this.outlet = outlet
+    this.live = undefined
     this.disconnectedAt = undefined
     this.quota = 0
   }
 
-  /** Sends again what is in flight, in order, and goes on. [MQTT-4.4.0-1] [MQTT-4.6.0-1] */
-  resume(): void {
+  /**
+   * Sends again what is in flight, in order, and goes on. [MQTT-4.4.0-1] [MQTT-4.6.0-1] Of what has waited for this only that goes out
+   * of which `isWanted` says so, if given: the client may have lost what it had subscribed to.
+   */
+  resume(isWanted?: (topic: Topic) => boolean): void {
     const { outlet } = this
     if (outlet === undefined) return
+    if (isWanted !== undefined) this.withdrawUnwanted(isWanted, outlet)
+    this.queue.sift(this.lastSequence, isWanted)
+    this.live = outlet
     const { maximumInflight } = this.host.limits
     this.quota = Math.min(outlet.receiveMaximum, maximumInflight)
     this.unsent.length = 0
@@ -178,25 +202,25 @@ export class Session {
   /** The connection has gone. */
   suspend(): void {
     this.outlet = undefined
+    this.live = undefined
     this.unsent.length = 0
   }
 
   /** Sends what waits, as far as the window, the socket and the journal let it. */
   pump(): void {
-    const { outlet } = this
+    const outlet = this.live
     if (outlet === undefined) return
     if (this.unsent.length > 0) this.pumpUnsent(outlet)
-    while (this.quota > this.unsent.length && outlet.isWritable) {
+    while (this.quota > this.unsent.length && outlet.isWritable && !this.isResting) {
       this.queue.refill(this)
       const isQueued = this.queue.length > 0
       if (isQueued && this.queue.first === undefined) return // it is being read from the store
-      const delivery = isQueued ? this.unqueue() : (this.takeFromGroups() ?? this.takeFromReplays())
+      const delivery = isQueued ? this.queue.shift() : (this.takeFromGroups() ?? this.replays.next())
       if (delivery === undefined) {
         if (isQueued) continue
         return
       }
-      const { message, qos, retain, identifiers } = delivery
-      if (qos === 0) outlet.publish(message!, 0, retain, identifiers, 0, false)
+      if (delivery.qos === 0) this.sendOnce(delivery, outlet)
       else this.dispatch(delivery, outlet)
     }
   }
@@ -209,7 +233,7 @@ export class Session {
 
   leaveGroup(group: GroupQueue): void {
     this.groups.delete(group)
-    group.takers.delete(this)
+    group.leave(this)
   }
 
   /** The session ends: what a share group may give to another member goes back to it. MQTT 5 §4.8.2 */
@@ -236,18 +260,23 @@ export class Session {
     identifiers: readonly number[] | undefined,
     group: GroupQueue | undefined,
   ): void {
-    const { outlet } = this
-    if (qos === 0) {
-      if (outlet !== undefined) outlet.publish(message, 0, retain, identifiers, 0, false)
-      return
-    }
+    const outlet = this.live
     const isOpen = outlet?.isWritable && this.quota > this.unsent.length && this.queue.length === 0
-    if (isOpen && this.isVolatile && group === undefined) {
+    if (isOpen && this.isVolatile && group === undefined && !this.host.isKeepingInflight) {
       const packetId = this.inflight.add(qos === 1 ? unkept.qos1 : unkept.qos2)
-      if (outlet.publish(message, qos, retain, identifiers, packetId, false)) {
-        this.quota--
-        this.host.inflightCount++
-      } else this.inflight.remove(packetId)
+      const sending = outlet.publish(message, qos, retain, identifiers, packetId, false)
+      if (isUnsent(sending)) {
+        this.inflight.remove(packetId)
+        this.missed(sending)
+        return
+      }
+      this.quota--
+      this.host.inflightCount++
+      if (sending !== undefined) {
+        const delivery = new Delivery(message.keep(), qos, retain, identifiers, undefined)
+        delivery.packetId = packetId
+        this.follow(sending, delivery, outlet)
+      }
       return
     }
     const delivery = new Delivery(message.keep(), qos, retain, identifiers, group)
@@ -255,41 +284,16 @@ export class Session {
     if (!isOpen) this.enqueue(delivery)
     else {
       delivery.sequence = ++this.lastSequence
-      this.recordQueued(delivery)
+      this.log.queued(delivery)
       this.dispatch(delivery, outlet)
     }
   }
 
   private enqueue(delivery: Delivery): void {
-    const { host, queue } = this
-    const message = delivery.message!
-    const bytes = message.sizeBytes
-    const { maximumQueuedMessages, maximumQueuedBytes, maximumQueueMemoryBytes } = host.limits
-    if (queue.length >= maximumQueuedMessages) this.dropExpired()
-    if (queue.length >= maximumQueuedMessages || queue.bytes + bytes > maximumQueuedBytes) {
-      host.dropped("queue full", this.clientId, message)
-    } else if (!queue.goesToStore && host.queueBytes + bytes > maximumQueueMemoryBytes) {
-      host.dropped("queue memory full", this.clientId, message)
-    } else {
-      delivery.sequence = ++this.lastSequence
-      queue.push(delivery)
-      this.recordQueued(delivery)
-    }
-  }
-
-  private dropExpired(): void {
-    while (this.queue.first?.message?.isExpired(this.host.now())) this.unqueue()
-  }
-
-  /** Takes the first delivery from the queue; undefined if it had expired, or there is none. */
-  private unqueue(): Delivery | undefined {
-    const delivery = this.queue.shift()
-    if (delivery === undefined) return undefined
-    const message = delivery.message!
-    if (!message.isExpired(this.host.now())) return delivery
-    this.record({ kind: "settled", owner: this.clientId, sequence: delivery.sequence })
-    this.host.dropped("message expired", this.clientId, message)
-    return undefined
+    if (!this.queue.hasRoomFor(delivery.message!)) return
+    delivery.sequence = ++this.lastSequence
+    this.queue.push(delivery)
+    this.log.queued(delivery)
   }
 
   /** Gives a delivery its packet id and sends it; at QoS 2 of a surviving session not before that is durable. */
@@ -298,10 +302,9 @@ export class Session {
     this.host.inflightCount++
     if (delivery.sequence === 0) {
       delivery.sequence = ++this.lastSequence // from a group: it is this session's from now on
-      this.recordQueued(delivery)
+      this.log.queued(delivery)
     }
-    const { sequence, packetId } = delivery
-    this.record({ kind: "sent", owner: this.clientId, sequence, packetId })
+    this.log.sent(delivery)
     const { changes } = this.host
     if (delivery.qos === 2 && changes.isActive && !this.isVolatile) delivery.durableAfter = changes.appended
     this.unsent.push(delivery)
@@ -311,6 +314,7 @@ export class Session {
   /** Sends the deliveries in flight that this connection has not seen, up to the first that must wait. */
   private pumpUnsent(outlet: Outlet): void {
     const { unsent, host } = this
+    let refused: [delivery: Delivery, unsent: Unsent][] | undefined
     let done = 0
     while (done < unsent.length) {
       const delivery = unsent[done]!
@@ -325,46 +329,129 @@ export class Session {
         if (delivery.durableAfter > 0 && !isSent && message!.isExpired(host.now())) {
           host.dropped("message expired", this.clientId, message!) // while it waited [MQTT-3.3.2-5]
           this.forget(packetId, delivery)
-        } else if (outlet.publish(message!, qos, retain, identifiers, packetId, isSent)) {
-          delivery.isSent = true
-          delivery.holdsQuota = true
-          this.quota--
-          if (this.isVolatile && delivery.group === undefined) {
-            this.inflight.replace(packetId, qos === 1 ? unkept.qos1 : unkept.qos2)
-          }
-        } else this.forget(packetId, delivery)
+        } else {
+          const sending = outlet.publish(message!, qos, retain, identifiers, packetId, isSent)
+          if (isUnsent(sending)) (refused ??= []).push([delivery, sending])
+          else this.countSent(delivery, sending, outlet)
+        }
       }
       done++
     }
     unsent.splice(0, done)
+    if (refused === undefined) return
+    for (const [delivery, unsent] of refused) {
+      if (this.giveUp(delivery, outlet, unsent)) outlet.release(delivery.packetId)
+    }
+  }
+
+  /** A delivery is on its way, or will be when it is decided on. */
+  private countSent(delivery: Delivery, sending: Exclude<Sending, Unsent>, outlet: Outlet): void {
+    const { qos, packetId } = delivery
+    if (sending === undefined) delivery.isSent = true
+    else this.follow(sending, delivery, outlet)
+    delivery.holdsQuota = true
+    this.quota--
+    if (this.isVolatile && delivery.group === undefined && !this.host.isKeepingInflight) {
+      this.inflight.replace(packetId, qos === 1 ? unkept.qos1 : unkept.qos2)
+    }
+  }
+
+  /** Sees to it that a delivery in flight, on which somebody is deciding, becomes what is decided. */
+  private follow(sending: Promise<Unsent | undefined>, delivery: Delivery, outlet: Outlet): void {
+    const { qos, packetId } = delivery
+    this.whenDecided(sending, (unsent) => {
+      const current = this.inflight.get(packetId)
+      const isSame = current === delivery || current === (qos === 1 ? unkept.qos1 : unkept.qos2)
+      if (this.live !== outlet || !isSame) return // it is another connection's now, or done
+      if (unsent === undefined) {
+        delivery.isSent = true
+        return
+      }
+      delivery.holdsQuota = false
+      this.quota++
+      if (this.giveUp(delivery, outlet, unsent)) outlet.release(packetId)
+      this.pump()
+    })
+  }
+
+  /** Sends at QoS 0, which nobody acknowledges. */
+  private sendOnce(delivery: Delivery, outlet: Outlet): void {
+    const { message, retain, identifiers, group } = delivery
+    const sending = outlet.publish(message!, 0, retain, identifiers, 0, false)
+    if (sending === undefined) return
+    if (group === undefined) this.missed(sending)
+    else if (isUnsent(sending)) this.pass(delivery, group, outlet, sending)
+    else this.whenDecided(sending, (unsent) => unsent && this.pass(delivery, group, outlet, unsent))
+  }
+
+  /** Counts a message that does not go out; or may not, which is being decided. */
+  private missed(sending: NonNullable<Sending>): void {
+    if (isUnsent(sending)) this.drop(sending)
+    else this.whenDecided(sending, (unsent) => unsent && this.drop(unsent))
+  }
+
+  private drop({ reason, message }: Unsent): void {
+    this.host.dropped(reason, this.clientId, message)
+  }
+
+  private whenDecided(sending: Promise<Unsent | undefined>, act: (unsent: Unsent | undefined) => void): void {
+    sending.then(act).catch((error) => this.host.onBug(error))
+  }
+
+  /**
+   * A delivery in flight does not go out, and never will; one that came through a share group is for the others. True: its client
+   * may have begun to receive it at QoS 2, and only its packet id is left, which is to be released. [MQTT-4.8.2-5]
+   */
+  private giveUp(delivery: Delivery, outlet: Outlet, unsent: Unsent): boolean {
+    const { qos, isSent, group, packetId, loan } = delivery
+    if (qos === 2 && isSent) {
+      this.drop(unsent)
+      this.markReleased(delivery)
+      return true
+    }
+    delivery.loan = undefined // of which the group knows
+    this.forget(packetId, delivery)
+    delivery.loan = loan
+    if (group === undefined) this.drop(unsent)
+    else this.pass(delivery, group, outlet, unsent)
+    return false
+  }
+
+  /** Leaves a delivery to the others of its group. Of what waits there this client may be refused all, one after another. */
+  private pass(delivery: Delivery, group: ReturnAddress, outlet: Outlet, { reason }: Unsent): void {
+    const pause = this.host.pace.next()
+    if (pause !== undefined && !this.isResting) {
+      this.isResting = true
+      const goOn = () => {
+        this.isResting = false
+        this.pump()
+      }
+      pause.then(goOn).catch((error) => this.host.onBug(error))
+    }
+    group.pass(delivery, outlet, reason)
+  }
+
+  /** Gives up what is in flight and has no subscription any more. */
+  private withdrawUnwanted(isWanted: (topic: Topic) => boolean, outlet: Outlet): void {
+    for (const [, delivery] of [...this.inflight.all()]) {
+      const { message, group } = delivery
+      if (message === undefined) continue
+      const isKept = group === undefined ? isWanted(message.topic) : this.subscriptions.has(group.owner)
+      if (!isKept) this.giveUp(delivery, outlet, { reason: "not authorized", message })
+    }
+  }
+
+  /** The client has the message, or is not to have it: only its packet id is kept. */
+  private markReleased(delivery: Delivery): void {
+    delivery.isReleased = true
+    delivery.message = undefined
+    this.log.released(delivery)
   }
 
   private takeFromGroups(): Delivery | undefined {
     for (const [group, member] of this.groups) {
-      const taken = group.take(this)
-      if (taken === undefined) continue
-      const message = taken.message!
-      const qos = deliveryQoS(message.qos, member.qos)
-      const retain = message.retain && member.retainAsPublished
-      const delivery = new Delivery(message, qos, retain, member.identifiers, group)
-      if (qos === 1)
-        delivery.loan = taken.loan // at QoS 2 it is this session's, whatever comes [MQTT-4.8.2-5]
-      else if (taken.loan !== undefined) group.settle(taken.loan)
-      return delivery
-    }
-    return undefined
-  }
-
-  /** The next retained message, as it is now; its RETAIN flag is set. [MQTT-3.3.1-8] */
-  private takeFromReplays(): Delivery | undefined {
-    for (let replay = this.replays[0]; replay !== undefined; replay = this.replays[0]) {
-      for (let name = replay.topicNames.pop(); name !== undefined; name = replay.topicNames.pop()) {
-        const message = this.host.retainedMessage(name)
-        if (message === undefined) continue
-        const { qos, identifiers } = replay.subscription
-        return new Delivery(message, deliveryQoS(message.qos, qos), true, identifiers, undefined)
-      }
-      this.replays.shift()
+      const delivery = group.take(this, member)
+      if (delivery !== undefined) return delivery
     }
     return undefined
   }
@@ -384,17 +471,6 @@ export class Session {
     this.inflight.remove(packetId)
     this.host.inflightCount--
     if (delivery.loan !== undefined) delivery.group!.settle(delivery.loan)
-    if (delivery.sequence > 0) this.record({ kind: "settled", owner: this.clientId, sequence: delivery.sequence })
-  }
-
-  private recordQueued(delivery: Delivery): void {
-    const { sequence, qos, retain, identifiers } = delivery
-    const message = delivery.message!
-    const record = { sequence, message, qos, retain, identifiers, group: delivery.group?.owner }
-    this.record({ kind: "queued", owner: this.clientId, delivery: record })
-  }
-
-  private record(change: Parameters<SessionHost["changes"]["append"]>[0]): void {
-    if (this.host.changes.isActive && !this.isVolatile) this.host.changes.append(change)
+    this.log.settled(delivery)
   }
 }

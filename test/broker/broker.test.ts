@@ -1,12 +1,13 @@
 /** The public broker: what it publishes, what it refuses, how it ends. */
-import { afterEach, describe, expect, test } from "bun:test"
+import { afterEach, describe, expect, spyOn, test } from "bun:test"
 import { allowAll } from "../../src/auth/allow.ts"
-import { Broker, type BrokerOptions, type Listener } from "../../src/broker/broker.ts"
+import { Broker } from "../../src/broker/broker.ts"
 import type { Core } from "../../src/broker/core.ts"
 import { ManjuError } from "../../src/broker/errors.ts"
+import type { BrokerOptions, Listener } from "../../src/broker/options.ts"
 import type { Auth } from "../../src/broker/ports.ts"
 import { BlockPool } from "../../src/connection/index.ts"
-import { ManualClock } from "../support/clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { Harness, TestClient } from "../support/harness.ts"
 import { LateStore, microtasks } from "../support/store.ts"
 
@@ -267,6 +268,25 @@ describe("close", () => {
     await closing
     expect(isStoreClosed).toBe(true)
     expect(store.committed).toMatchObject([{ kind: "retained" }])
+  })
+
+  test("with a store that fails to the end takes no longer than it may, and says what is not stored in one line", async () => {
+    const store = new LateStore()
+    const full = () => Promise.reject(new Error("the disk is full"))
+    store.commit = full
+    store.close = full
+    const errors: string[] = []
+    const logger = { debug() {}, info() {}, warn() {}, error: (line: string) => void errors.push(line) }
+    const { broker } = await start({ store, logger })
+    void broker.publish("a", "x", { qos: 1, retain: true })
+    await microtasks()
+    errors.length = 0
+    const waits = spyOn(globalThis, "setTimeout")
+    await broker.close({ timeoutMs: 100 })
+    const waitedMs = waits.mock.calls.reduce((sum, [, delay]) => sum + (delay ?? 0), 0)
+    waits.mockRestore()
+    expect(waitedMs).toBeLessThan(200) // timers count in whole milliseconds
+    expect(errors).toEqual(["closing with 1 change not stored: the disk is full"])
   })
 
   test("leaves nothing that ticks", async () => {

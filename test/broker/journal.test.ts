@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test"
-import { Journal } from "../../src/broker/journal.ts"
+import { Journal, type JournalHost } from "../../src/broker/journal.ts"
 import type { Logger } from "../../src/broker/ports.ts"
 import type { StoredChange } from "../../src/broker/stored.ts"
 import { Storing } from "../../src/broker/storing.ts"
 import { Topic } from "../../src/router/index.ts"
 import { type Change, Message } from "../../src/session/index.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { Random } from "../support/bytes.ts"
-import { ManualClock } from "../support/clock.ts"
 import { LateStore, microtasks } from "../support/store.ts"
 
 const storing = new Storing((name) => new Topic(name, Buffer.from(name), 0))
@@ -32,9 +32,14 @@ function started(maximumUnstoredBytes = 1e6) {
   const store = new LateStore()
   const clock = new ManualClock()
   const errors: string[] = []
-  const logger: Logger = { debug() {}, info() {}, warn() {}, error: (text) => errors.push(text) }
-  const journal = new Journal(store, storing, maximumUnstoredBytes, clock, logger)
+  const journal = new Journal(store, storing, maximumUnstoredBytes, hostOf(clock, errors))
   return { store, clock, errors, journal, pending: () => store.pending.map(({ changes }) => changes.map(brief)) }
+}
+
+/** Notes what is logged as an error, and faults. */
+function hostOf(clock: ManualClock, errors: string[]): JournalHost {
+  const logger: Logger = { debug() {}, info() {}, warn() {}, error: (text) => errors.push(text) }
+  return { clock, logger, storeFailed() {}, onBug: (error) => errors.push(`a fault: ${error}`) }
 }
 
 /** Whether a promise has been resolved by now. */
@@ -47,12 +52,7 @@ async function isResolved(promise: Promise<void>): Promise<boolean> {
 
 describe("the journal", () => {
   test("without a store records nothing, and nothing waits", async () => {
-    const journal = new Journal(undefined, storing, 1e6, new ManualClock(), {
-      debug() {},
-      info() {},
-      warn() {},
-      error() {},
-    })
+    const journal = new Journal(undefined, storing, 1e6, hostOf(new ManualClock(), []))
     expect([journal.isActive, journal.appended, journal.durable]).toEqual([false, 0, 0])
     expect(await isResolved(journal.settled())).toBe(true)
   })
@@ -111,7 +111,7 @@ describe("the journal", () => {
     const { journal, store } = started()
     const session = (expirySeconds: number): Change => ({
       kind: "session",
-      session: { clientId: "a", expirySeconds, disconnectedAt: undefined, will: undefined },
+      session: { clientId: "a", username: null, expirySeconds, disconnectedAt: undefined, will: undefined },
     })
     const subscription = { topicFilter: "f", options, identifier: undefined }
     for (const change of [
@@ -261,12 +261,7 @@ describe("the journal", () => {
       page: async () => [],
       close: () => Promise.resolve(),
     }
-    const journal = new Journal(store, storing, 1e6, clock, {
-      debug() {},
-      info() {},
-      warn() {},
-      error: (text) => errors.push(text),
-    })
+    const journal = new Journal(store, storing, 1e6, hostOf(clock, errors))
     journal.append(queued("a", 1))
     await microtasks()
     expect([errors.length, journal.durable]).toEqual([1, 0])

@@ -218,6 +218,30 @@ describe("its figures", () => {
     expect([figure("messages/inflight"), figure("store/messages/bytes")]).toEqual(["0", "0"])
   })
 
+  test("of what was dropped, by its reason", async () => {
+    const { harness, figure } = start({
+      auth: { authenticate: () => true, authorize: (_, action) => action !== "publish" },
+    })
+    expect([figure("dropped/not-authorized"), figure("dropped/queue-memory-full")]).toEqual(["0", "0"])
+    harness.client("a").publish("t").publish("t")
+    await interval(harness)
+    const names = ["dropped/not-authorized", "dropped/queue-memory-full", "publish/messages/dropped"]
+    expect(names.map(figure)).toEqual(["2", "0", "2"])
+  })
+
+  test("of limits, by which was hit", async () => {
+    const { harness, figure } = start({ limits: { maximumPacketBytes: 100, connectTimeoutSeconds: 1 } })
+    expect([figure("limits/packet-size"), figure("limits/connect-timeout")]).toEqual(["0", "0"])
+    harness.client("a").publish("t", "x".repeat(200))
+    harness.open()
+    await interval(harness)
+    expect([figure("limits/packet-size"), figure("limits/connect-timeout"), figure("limits/sessions")]).toEqual([
+      "1",
+      "1",
+      "0",
+    ])
+  })
+
   test("of what waits for sockets", async () => {
     const { harness, figure } = start()
     const client = harness.client("a").subscribe("t")

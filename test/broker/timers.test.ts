@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { TICK_MS, Timers } from "../../src/broker/timers.ts"
 import { Turn } from "../../src/broker/turn.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { Random } from "../support/bytes.ts"
-import { ManualClock } from "../support/clock.ts"
 import { microtasks } from "../support/store.ts"
 
 /** No deadline of these tests throws. */

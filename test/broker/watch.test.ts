@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { FileWatch } from "../../src/broker/watch.ts"
-import { ManualClock } from "../support/clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { microtasks } from "../support/store.ts"
 
 let folder: string

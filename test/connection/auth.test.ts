@@ -2,10 +2,12 @@
 import { describe, expect, test } from "bun:test"
 import { all } from "../../src/auth/compose.ts"
 import { denyAll } from "../../src/auth/deny.ts"
+import type { Hooks } from "../../src/broker/hooks.ts"
 import type { Auth, Connecting, Decision } from "../../src/broker/ports.ts"
 import type { Reason } from "../../src/codec/index.ts"
 import { textHex } from "../support/bytes.ts"
-import { Harness } from "../support/harness.ts"
+import { withMethod } from "../support/door.ts"
+import { type ConnectFields, Harness } from "../support/harness.ts"
 import { microtasks } from "../support/store.ts"
 import { block, connectBytes, levels, packet, told } from "./wire.ts"
 
@@ -20,6 +22,9 @@ class LateAuth implements Auth {
     return new Promise((resolve, reject) => void this.asked.push({ clientId, isGone, resolve, reject }))
   }
 }
+
+/** An auth that answers what it should not. */
+const saying = (answer: unknown): Auth => ({ authenticate: () => answer as Decision })
 
 const failing = () => {
   throw new Error("the database is away")
@@ -37,6 +42,10 @@ describe("[MQTT-3.1.4-2] who is not let in is told so and disconnected", () => {
     ["a rejected promise", { authenticate: () => Promise.reject(new Error("no")) }, "87", "05"],
     ["nothing", { authenticate: (() => undefined) as unknown as () => boolean }, "87", "05"],
     ["another thing than a decision", { authenticate: (() => ({ ok: 1 })) as unknown as () => boolean }, "87", "05"],
+    ["null", saying(null), "87", "05"],
+    ["half an admission", saying({ authenticated: false, reason: 0 }), "87", "05"],
+    ["an admission that ends at no time", saying({ authenticated: true, expiresAt: Number.NaN }), "87", "05"],
+    ["an admission that never ends", saying({ authenticated: true, expiresAt: Number.POSITIVE_INFINITY }), "87", "05"],
   ]
   for (const level of levels)
     for (const [name, auth, code5, code3] of table)
@@ -48,6 +57,12 @@ describe("[MQTT-3.1.4-2] who is not let in is told so and disconnected", () => {
         expect(told(client)).toBe(`${connack}closed`)
         expect(harness.core.sessions.size).toBe(0)
         expect(harness.core.metrics.connectsRefused).toBe(1)
+      })
+  for (const level of levels)
+    for (const decision of [false, undefined])
+      test(`level ${level}: who has given a user name is told that it or the password is wrong, by ${decision}`, () => {
+        const client = new Harness({ auth: { authenticate: () => decision } }).connect({ level, username: "ada" })
+        expect(told(client)).toBe(level === 5 ? "connack 86, closed" : "connack 04, closed")
       })
   test("an exception is logged", () => {
     const harness = new Harness({ auth: { authenticate: failing } })
@@ -75,9 +90,51 @@ describe("while it is asked an auth can see whether the client has gone", () => 
       auth.asked[2]!.resolve(true)
       await microtasks()
       harness.clock.advance(11) // the connect timeout
-      expect(clients.slice(1).map(told)).toEqual(["closed", "connack 00, open"])
+      expect(clients.slice(1).map(told)).toEqual(["connack 88, closed", "connack 00, open"])
       expect(gone()).toEqual([true, true, false])
     })
+})
+
+describe("a client that has not been let in when its time to connect is over", () => {
+  const never = () => new Promise<never>(() => {})
+  const slow: [who: string, auth: Auth, hooks: Hooks][] = [
+    ["an auth", { authenticate: never, exchange: () => ({ next: never }) }, {}],
+    ["a hook before it", { authenticate: () => true, exchange: () => ({ next: () => true }) }, { onConnect: never }],
+    [
+      "a hook behind it",
+      { authenticate: () => true, exchange: () => ({ next: () => true }) },
+      { onAuthenticate: never },
+    ],
+  ]
+  for (const [who, auth, hooks] of slow)
+    for (const [kind, fields] of [
+      ...levels.map((level) => [`level ${level}`, { level } as ConnectFields] as const),
+      ["an exchange", withMethod as ConnectFields] as const,
+    ])
+      test(`${kind}: is told that the server is unavailable, where ${who} takes so long`, async () => {
+        const harness = new Harness({ auth })
+        harness.core.hooks.use(hooks)
+        const client = harness.connect(fields)
+        harness.clock.advance(9.9)
+        expect(told(client)).toBe("open")
+        harness.clock.advance(0.6)
+        expect(told(client)).toBe((fields.level ?? 5) === 5 ? "connack 88, closed" : "connack 03, closed")
+        const why = "0x88 ServerUnavailable: it was not decided on in time"
+        expect(harness.logged).toEqual([`info refused client (192.0.2.1) on test: ${why}`])
+        expect(harness.core.metrics.limitsHit["connect timeout"]).toBe(1)
+        harness.clock.advance(3)
+        expect(harness.core.metrics.connections).toBe(0)
+      })
+  test("is not authorized, where it has not answered a challenge", () => {
+    const harness = new Harness({
+      auth: { authenticate: () => true, exchange: () => ({ next: () => ({ challenge: Buffer.of(1) }) }) },
+    })
+    const client = harness.connect(withMethod)
+    client.take()
+    harness.clock.advance(10.5)
+    expect(told(client)).toBe("connack 87, closed")
+    expect(harness.logged).toEqual(["info refused client (192.0.2.1) on test: 0x87 NotAuthorized: no AUTH in time"])
+  })
 })
 
 describe("who is let in", () => {
@@ -151,14 +208,14 @@ describe("while a decision is pending", () => {
       expect(client.take()).toEqual([])
       expect([harness.core.sessions.size, harness.core.peers.size, harness.serving.connections]).toEqual([0, 0, 0])
     })
-    test(`level ${level}: [MQTT-3.14.0-1] one that is not decided in time is closed without a word`, async () => {
+    test(`level ${level}: [MQTT-3.14.0-1] one that is not decided in time gets no DISCONNECT, and is not let in later`, async () => {
       const auth = new LateAuth()
       const harness = new Harness({ auth, limits: { connectTimeoutSeconds: 5 } })
       const client = harness.connect({ level })
       harness.clock.advance(4.9)
       expect(told(client)).toBe("open")
       harness.clock.advance(0.6)
-      expect(told(client)).toBe("closed")
+      expect(told(client)).toBe(level === 5 ? "connack 88, closed" : "connack 03, closed")
       auth.asked[0]!.resolve(true)
       await microtasks()
       expect(told(client)).toBe("closed")

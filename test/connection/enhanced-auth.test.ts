@@ -171,7 +171,7 @@ describe("before the CONNACK the client sends AUTH or DISCONNECT only", () => {
     const harness = new Harness({ auth: methodM(...twoSteps) })
     const client = harness.connect(withMethod())
     harness.clock.advance(10.5)
-    expect(told(client)).toBe("auth 18, closed")
+    expect(told(client)).toBe("auth 18, connack 87, closed")
   })
   for (const reasonCode of [0x00, 0x19])
     test(`[MQTT-4.12.0-3] an AUTH with 0x${reasonCode.toString(16)}: CONNACK 0x82, closed`, () => {

@@ -1,0 +1,112 @@
+/**
+ * What goes over which topics, for somebody who looks: of each topic the last value and how many there were, in bounded memory.
+ *
+ * Every message is seen, and costs whoever looks a lookup and a copy of the first bytes of its payload; nobody else is told, and to a
+ * publisher a topic at which only somebody looks has no subscribers. Of more topics than fit, some are chosen by chance, others each
+ * time, so that none stays unseen for long.
+ */
+import type { QoS } from "../codec/index.ts"
+import { matches, type Topic } from "../router/index.ts"
+import type { Message } from "../session/index.ts"
+
+const MOST_TOPICS = 500
+const PREVIEW_BYTES = 256
+/** How many names that do not match are remembered, so that they are not compared each time. */
+const MOST_OTHERS = 10_000
+const EVERY_TOPIC = 256
+
+/** What has gone over a topic since the last look. */
+export interface TopicSample {
+  readonly topic: string
+  messages: number
+  /** Of the last one: the first bytes of its payload, and how many there are. */
+  preview: Buffer
+  payloadBytes: number
+  qos: QoS
+  retain: boolean
+}
+
+/** Somebody's look at the topics that a pattern matches. */
+export class TopicWatch {
+  private samples = new Map<string, TopicSample>()
+  /** Of topics for which there was no room. */
+  private unseenMessages = 0
+  private readonly others = new Set<string>()
+  private readonly pattern: string
+  private readonly memory = Buffer.allocUnsafeSlow(MOST_TOPICS * PREVIEW_BYTES)
+  /** Which topics are taken: of 256 parts, by their names' hashes, the first so many. */
+  private taken = EVERY_TOPIC
+  private salt = 0
+
+  constructor(pattern: string) {
+    this.pattern = pattern
+  }
+
+  see(message: Message): void {
+    const { topic, payload, payloadStart, payloadEnd } = message
+    const sample = this.samples.get(topic.name) ?? this.enter(topic)
+    if (sample === undefined) return
+    sample.messages++
+    payload.copy(sample.preview, 0, payloadStart, payloadEnd)
+    sample.payloadBytes = payloadEnd - payloadStart
+    sample.qos = message.qos
+    sample.retain = message.retain
+  }
+
+  /** What there was since the last time. The previews are to be read before the next message is seen. */
+  take(): { samples: TopicSample[]; unseenMessages: number } {
+    const samples = [...this.samples.values()]
+    const { unseenMessages } = this
+    if (samples.length === MOST_TOPICS) this.taken = Math.max(1, this.taken >> 1)
+    else if (samples.length < MOST_TOPICS / 2) this.taken = Math.min(EVERY_TOPIC, this.taken * 2)
+    this.salt = Math.floor(Math.random() * 0xffff_ffff)
+    this.samples = new Map()
+    this.unseenMessages = 0
+    return { samples, unseenMessages }
+  }
+
+  private enter(topic: Topic): TopicSample | undefined {
+    const { samples, others } = this
+    const { name, hash } = topic
+    if (others.has(name)) return undefined
+    if (!matches(this.pattern, name)) {
+      if (others.size === MOST_OTHERS) others.clear()
+      others.add(name)
+      return undefined
+    }
+    if (samples.size === MOST_TOPICS || Math.imul(hash ^ this.salt, 0x9e37_79b1) >>> 24 >= this.taken) {
+      this.unseenMessages++
+      return undefined
+    }
+    const at = samples.size * PREVIEW_BYTES
+    const preview = this.memory.subarray(at, at + PREVIEW_BYTES)
+    const sample: TopicSample = { topic: name, messages: 0, preview, payloadBytes: 0, qos: 0, retain: false }
+    samples.set(name, sample)
+    return sample
+  }
+}
+
+/** Whose messages are looked at. */
+export interface Sampled {
+  sampler: Sampler | undefined
+}
+
+/** Those who look; there is one only while somebody does. */
+export class Sampler {
+  private readonly watches = new Set<TopicWatch>()
+
+  /** Adds a look; the returned function ends it. */
+  static watch(sampled: Sampled, watch: TopicWatch): () => void {
+    sampled.sampler ??= new Sampler()
+    const { watches } = sampled.sampler
+    watches.add(watch)
+    return () => {
+      watches.delete(watch)
+      if (watches.size === 0) sampled.sampler = undefined
+    }
+  }
+
+  see(message: Message): void {
+    for (const watch of this.watches) watch.see(message)
+  }
+}

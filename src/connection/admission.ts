@@ -1,0 +1,168 @@
+/**
+ * What is left when the auth has spoken: the hooks beside it, the will, the session, CONNACK.
+ *
+ * The session is attached, what that changed becomes durable, CONNACK goes out, and what waits in the session follows.
+ */
+import { randomUUIDv7 } from "bun"
+import { decide, isPromise } from "../broker/decide.ts"
+import { type Outcome, Refused } from "../broker/hook-chains.ts"
+import {
+  type Admission,
+  type Client,
+  type Decision,
+  isAdmission,
+  isAllowing,
+  type Permission,
+} from "../broker/ports.ts"
+import { type Connect, encodeConnack, type Properties, Reason } from "../codec/index.ts"
+import type { Will } from "../session/index.ts"
+import { type Link, writer } from "./link.ts"
+import { isPermitted } from "./permissions.ts"
+import { refuse } from "./refusal.ts"
+import { resume } from "./resume.ts"
+import { connackProperties, keepAliveSeconds, sessionExpirySeconds, startKeepAlive } from "./terms.ts"
+import { isOffence, refusalOf } from "./verdict.ts"
+
+/** Asks the hooks beside the auth, unless that has refused. */
+export function askHooks(
+  link: Link,
+  decision: Decision,
+  next: (decision: Decision) => void | Promise<void>,
+): void | Promise<void> {
+  const { authenticate: ask } = link.core.hooks
+  const isRefused = decision !== undefined && !isAllowing(decision)
+  if (ask === undefined || isRefused) return next(decision)
+  const decided = (outcome: Outcome<Decision>) => {
+    if (link.state === "closing" || link.state === "closed") return undefined
+    return next(outcome instanceof Refused ? outcome.refusal : outcome)
+  }
+  const outcome = ask(decision, link.connecting!)
+  return isPromise(outcome) ? Promise.resolve(outcome).then(decided) : decided(outcome)
+}
+
+/** The auth has said who the client is, or that it is not; the hooks have their say, and a refusal is answered. */
+export function conclude(link: Link, decision: Decision, proof?: Properties): void | Promise<void> {
+  return askHooks(link, decision, (decision) => {
+    const refusal = refusalOf(decision, link.connecting!.username)
+    if (refusal === undefined) {
+      link.attempt?.succeeded()
+      link.attempt = undefined
+      return decideWill(link, isAdmission(decision) ? decision : {}, proof)
+    }
+    if (isOffence(refusal)) {
+      link.core.metrics.authFailures++
+      link.attempt?.failed()
+    }
+    return refuse(link, link.level, refusal)
+  })
+}
+
+/** The client is in, if its will may be published. */
+function decideWill(link: Link, admission: Partial<Admission>, proof?: Properties): void | Promise<void> {
+  const { serving } = link
+  const connect = link.connect!
+  const clientId = connect.clientId || `${serving.limits.assignedClientIdPrefix}${randomUUIDv7("base64url")}` // [MQTT-3.1.3-6]
+  const { protocolLevel, remoteAddress, listener } = link.connecting!
+  const username = admission.username ?? link.connecting!.username
+  link.connecting = { ...link.connecting!, clientId, username }
+  const client = { clientId, username, protocolLevel, remoteAddress, listener }
+  link.admit(client, admission)
+  const willTopic = connect.will && link.topicNamed(connect.will.topic)!
+  const { permissions } = link
+  if (willTopic === undefined) return admit(link, client, proof)
+  return decide<Permission>(
+    () => !willTopic.isSys && (permissions === undefined || permissions.ask("publish", willTopic.name)),
+    (error) => link.authFailed(error),
+    (permission) => {
+      if (link.state !== "waiting" && link.state !== "authenticating") return undefined
+      if (isPermitted(permission)) return admit(link, client, proof)
+      return refuse(link, link.level, { reason: Reason.NotAuthorized, reasonString: "may not publish its will" })
+    },
+  )
+}
+
+function admit(link: Link, client: Client, proof?: Properties): void | Promise<void> {
+  const { core } = link
+  const connect = link.connect!
+  const { clientId } = client
+  const owner = otherOwner(link, client)
+  if (owner !== undefined) {
+    const reasonString = "the session belongs to another user"
+    const warning = `the session belongs to ${owner === null ? "an anonymous client" : `user ${owner}`}`
+    return refuse(link, link.level, { reason: Reason.ClientIdentifierNotValid, reasonString }, warning)
+  }
+  if (core.sessions.get(clientId) === undefined && core.sessions.size >= core.limits.maximumSessions) {
+    core.metrics.limitsHit.sessions++
+    return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "too many sessions" })
+  }
+  const expirySeconds = sessionExpirySeconds(link, connect)
+  const properties =
+    link.level === 5 ? { ...connackProperties(link, connect, clientId, expirySeconds), ...proof } : undefined
+  if (encodeConnack(writer, link.level, Reason.Success, false, properties).length > link.maximumPacketBytes) {
+    return refuse(link, link.level, { reason: Reason.PacketTooLarge }) // it could never be told that it is in
+  }
+  const canResume = isStored(link, connect, clientId)
+  if (core.changes.isFailing && !canResume && mustStore(link, clientId, expirySeconds)) {
+    return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "sessions cannot be stored now" })
+  }
+  const before = core.changes.appended
+  const { session, isPresent } = core.sessions.attach(clientId, connect.cleanStart, expirySeconds)
+  core.metrics.clientsMaximum = Math.max(core.metrics.clientsMaximum, core.sessions.size)
+  session.bind(link)
+  link.session = session
+  if (session.username === undefined) session.username = client.username ?? null
+  session.will = willOf(link, connect)
+  core.sessions.record(session)
+  if (!isPresent) session.begunAt = core.changes.appended
+  const greet = () => {
+    if (session.outlet !== link) return
+    link.welcome(session)
+    link.sendPacket(encodeConnack(writer, link.level, Reason.Success, isPresent, properties))
+    core.logger.info(
+      `connected ${clientId} (${client.remoteAddress}) on ${link.serving.id}: MQTT ${["3.1", "3.1.1", "5.0"][link.level - 3]}${client.username === undefined ? "" : `, user ${client.username}`}${isPresent ? ", session resumed" : ""}`,
+    )
+    startKeepAlive(link, keepAliveSeconds(link, connect))
+    if (core.hooks.wants.onConnected !== undefined) {
+      core.hooks.tell("onConnected", link.view, { isSessionPresent: isPresent })
+    }
+    return resume(link)
+  }
+  // Of a session that is stored, what a crash would forget now is only when it was last seen, and a new will.
+  if (core.changes.isFailing && canResume) return greet()
+  if (core.changes.appended === before && core.sessions.removedAt(clientId) <= core.changes.durable) return greet()
+  return core.changes.settled().then(greet)
+}
+
+/** The user whose the session of that client id is, if it may not be this client's: neither to go on with nor to end. */
+function otherOwner({ core, serving, authority }: Link, { clientId, username }: Client): string | null | undefined {
+  const owner = core.sessions.get(clientId)?.username
+  const isBelieved = authority!.believesNames === true && serving.usernameFrom === undefined
+  return isBelieved || owner === (username ?? null) ? undefined : owner
+}
+
+/** Whether the client goes on with a session that a crash would not forget. */
+function isStored(link: Link, { cleanStart }: Connect, clientId: string): boolean {
+  const session = link.core.sessions.get(clientId)
+  return session !== undefined && !cleanStart && session.begunAt <= link.core.changes.durable
+}
+
+/** Whether letting the client in makes a session that must be stored, or one that is stored has to end first. */
+function mustStore(link: Link, clientId: string, expirySeconds: number): boolean {
+  const { sessions, changes } = link.core
+  if (expirySeconds > 0 || sessions.get(clientId)?.isVolatile === false) return true
+  return sessions.removedAt(clientId) > changes.durable
+}
+
+function willOf(link: Link, { will }: Connect): Will | undefined {
+  if (will === undefined) return undefined
+  const { willDelaySeconds = 0, ...properties } = will.properties
+  const topic = link.topicNamed(will.topic)!
+  return {
+    topic,
+    payload: will.payload,
+    qos: will.qos,
+    retain: will.retain,
+    properties,
+    delaySeconds: willDelaySeconds,
+  }
+}
