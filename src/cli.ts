@@ -1,14 +1,16 @@
 #!/usr/bin/env bun
 /** The command: arguments in, a broker running or an exit code out. The only place that ends the process. */
 import { Command, CommanderError } from "commander"
-import pc from "picocolors"
 import { version } from "../package.json" with { type: "json" }
 import { FileError } from "./auth/text-file.ts"
 import { ManjuError } from "./broker/errors.ts"
 import { check, copy } from "./cli/data.ts"
 import { CommandFailure } from "./cli/failure.ts"
 import { describePasswd } from "./cli/passwd.ts"
+import { describePub } from "./cli/pub.ts"
 import { start } from "./cli/start.ts"
+import { complain, styled } from "./cli/stderr.ts"
+import { describeSub } from "./cli/sub.ts"
 import { generalFlags, limitFlags, listenerFlags, type StartFlags } from "./config.ts"
 
 const USAGE = 2
@@ -29,8 +31,9 @@ function program(done: (code: number) => void): Command {
     .description("An MQTT 3.1, 3.1.1 and 5.0 broker.")
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
+    .enablePositionalOptions() // behind pub and sub, -h and -V are theirs
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(pc.red(oneLine(text))) })
+    .configureOutput({ outputError: (text) => complain(styled("red", oneLine(text))) })
     .showSuggestionAfterError()
   const starting = command
     .command("start", { isDefault: true })
@@ -59,6 +62,8 @@ function program(done: (code: number) => void): Command {
     .requiredOption("--to <file>", "where to put the copy; must not be there yet")
     .action((flags: { data: string; to: string }) => copy(flags))
   describePasswd(command)
+  describePub(command, done)
+  describeSub(command, done)
   command.addHelpText("after", examples)
   return command
 }
@@ -68,7 +73,7 @@ function oneLine(text: string): string {
   return `manju: ${text
     .replace(/^error: /, "")
     .trimEnd()
-    .replaceAll("\n", " ")}\n`
+    .replaceAll("\n", " ")}`
 }
 
 async function run(argv: readonly string[]): Promise<number> {
@@ -80,7 +85,7 @@ async function run(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
     const isForeseen = [ManjuError, CommandFailure, FileError].some((kind) => error instanceof kind)
     if (!isForeseen) throw error
-    console.error(pc.red(`manju: ${(error as Error).message}`))
+    complain(styled("red", `manju: ${(error as Error).message}`))
     return error instanceof ManjuError && error.code === "INVALID_OPTION" ? USAGE : FAILURE
   }
 }

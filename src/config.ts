@@ -3,9 +3,9 @@
  * so that a limit added there has its flag, its help and its check.
  */
 import { InvalidArgumentError, Option } from "commander"
-import type { BrokerOptions } from "./broker/broker.ts"
 import { ManjuError } from "./broker/errors.ts"
 import { checkLimit, type LimitName, type ListenerLimits, limitDefinitions } from "./broker/limits.ts"
+import type { BrokerOptions } from "./broker/options.ts"
 import type { ProtocolLevel, QoS } from "./codec/index.ts"
 
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const
@@ -24,6 +24,7 @@ export interface StartFlags extends Partial<Record<LimitName, number>> {
   tlsCert?: string
   tlsKey?: string
   tlsCa?: string
+  tlsUsername?: "cn" | "san"
   origins?: string[]
   logLevel: LogLevel
   data?: string
@@ -78,14 +79,24 @@ export function generalFlags(): Option[] {
     new Option("--unix <path>", "also MQTT over a Unix domain socket"),
     new Option(
       "--origins <list>",
-      "origins of web pages that may connect (default: those from the same address)",
+      "origins of web pages that may connect (default: those from the same IP address or localhost, whatever the port)",
     ).argParser((text) => text.split(",").map((origin) => origin.trim())),
     new Option("--tls-cert <file>", "speak TLS: the certificate, PEM"),
     new Option("--tls-key <file>", "its private key"),
     new Option("--tls-ca <file>", "clients have to show a certificate signed by it"),
+    new Option(
+      "--tls-username <name>",
+      "a client's user name is its certificate's common name, or subject alternative name, whatever it says itself; over TCP only",
+    ).choices(["cn", "san"]),
     new Option("--passwords <file>", "users and their passwords, of manju passwd or mosquitto_passwd"),
-    new Option("--acl <file>", "who may do what with which topics, in Mosquitto's syntax"),
-    new Option("--allow-anonymous", "let in who names no user, on any address; without it only on loopback"),
+    new Option(
+      "--acl <file>",
+      "who may do what with which topics, in Mosquitto's syntax; without --passwords or --tls-username anybody can take any user's name, so on loopback only",
+    ),
+    new Option(
+      "--allow-anonymous",
+      "let in who names no user (with neither --passwords nor --acl: everybody), on any address; without it only on loopback",
+    ),
     new Option("--data <file>", "database for sessions and retained messages; made if it is not there"),
     new Option("--durability <kind>", "what a commit survives: power cuts, or only the end of the process")
       .choices(["power", "process"])
@@ -146,15 +157,44 @@ export function listenerLimits(flags: StartFlags): Partial<ListenerLimits> {
   return limits
 }
 
-/** Throws `INVALID_OPTION` for an address that others can reach while nobody has said who may, and for half of a key. */
-export function assertGuarded({ host, allowAnonymous, passwords, tlsCert, tlsKey, tlsCa }: StartFlags): void {
-  if ((tlsCert === undefined) !== (tlsKey === undefined) || (tlsCa !== undefined && tlsCert === undefined)) {
-    throw new ManjuError("INVALID_OPTION", "TLS takes both --tls-cert and --tls-key")
+/** Whether access rules go by user names that nothing proves, for some clients at least. */
+export function believesNames({ acl, passwords, allowAnonymous, tlsUsername, unix }: StartFlags): boolean {
+  if (acl === undefined || passwords !== undefined || allowAnonymous) return false
+  return tlsUsername === undefined || unix !== undefined
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d+){3}$/.test(host)
+}
+
+/**
+ * Throws `INVALID_OPTION` for flags that leave nothing to listen on or contradict each other, and for an address that others
+ * can reach while nobody has said who may connect, or who is who.
+ */
+export function assertSensible(flags: StartFlags): void {
+  const refuse = (what: string) => {
+    throw new ManjuError("INVALID_OPTION", what)
   }
-  if (allowAnonymous || passwords !== undefined || tlsCa !== undefined) return
-  if (host === "localhost" || host === "::1" || host.startsWith("127.")) return
-  throw new ManjuError(
-    "INVALID_OPTION",
-    `--host ${host} can be reached by others, and nothing says who may connect: give --passwords, --tls-ca, or let everybody in with --allow-anonymous`,
-  )
+  const { host, tcp, ws, unix, allowAnonymous, passwords, tlsCert, tlsKey, tlsCa, tlsUsername } = flags
+  if ((tlsCert === undefined) !== (tlsKey === undefined) || (tlsCa !== undefined && tlsCert === undefined)) {
+    refuse("TLS takes both --tls-cert and --tls-key")
+  }
+  if (tlsUsername !== undefined) {
+    if (tlsCa === undefined) refuse("--tls-username needs --tls-ca: whose certificates to believe")
+    if (typeof ws === "number") refuse("--tls-username is for TCP: Bun does not tell whose certificate a WebSocket has")
+    if (allowAnonymous) refuse("with --tls-username everybody has a user name: --allow-anonymous lets nobody in")
+  }
+  if (tcp === false && unix === undefined && (ws === false || tlsUsername !== undefined)) {
+    refuse("nothing is left for MQTT to listen on: leave --no-tcp out, or give --unix")
+  }
+  if (isLoopback(host)) return
+  const isOpen = `--host ${host} can be reached by others, and nothing says who`
+  if (!allowAnonymous && passwords === undefined && tlsCa === undefined) {
+    refuse(`${isOpen} may connect: give --passwords, --tls-ca, or let everybody in with --allow-anonymous`)
+  }
+  if (believesNames(flags) && tlsUsername === undefined) {
+    refuse(
+      `${isOpen} is who, which --acl goes by: give --passwords or --tls-username, or --allow-anonymous for who names no user`,
+    )
+  }
 }

@@ -1,10 +1,11 @@
 /** The command as a process: what it takes, what it says of itself and of mistakes, and its exit codes. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
-import { version } from "../package.json" with { type: "json" }
+import { join } from "node:path"
+import { scripts, version } from "../package.json" with { type: "json" }
 import { allowAll, Broker, tcp } from "../src/index.ts"
 import { RawClient } from "./listeners/socket.ts"
 import { BrokerProcess } from "./support/broker-process.ts"
-import { manju } from "./support/command.ts"
+import { manju, plain } from "./support/command.ts"
 
 setDefaultTimeout(60_000)
 
@@ -15,6 +16,14 @@ describe("manju --help, --version", () => {
       expect([code, err]).toEqual([0, ""])
       for (const part of ["Usage: manju", "Examples:", "--allow-anonymous", "Exit codes:"]) expect(out).toContain(part)
     })
+
+  test("the script that the README starts with takes the flags of start, and explains them", async () => {
+    const [runtime, ...args] = scripts.start.split(" ")
+    expect(runtime).toBe("bun")
+    const command = [process.execPath, ...args, "--help"]
+    const out = await Bun.spawn(command, { cwd: join(import.meta.dir, ".."), env: plain, stdout: "pipe" }).stdout.text()
+    expect(out).toStartWith("Usage: manju start [options]")
+  })
 
   test("manju start --help names every limit with its default", async () => {
     const { out } = await manju("start", "--help")
@@ -68,6 +77,27 @@ describe("a mistake is one line, without a stack, and exit code 2", () => {
       "--host :: can be reached by others, and nothing says who may connect: give --passwords, --tls-ca, or let everybody in with --allow-anonymous",
     ],
   ]
+  const names = "nothing says who is who, which --acl goes by"
+  const ca = "--tls-cert x.crt --tls-key x.key --tls-ca ca.crt"
+  table.push(
+    ["--no-tcp --no-ws --no-http", "nothing is left for MQTT to listen on: leave --no-tcp out, or give --unix"],
+    ["--no-tcp --no-ws", "nothing is left for MQTT to listen on: leave --no-tcp out, or give --unix"],
+    [`${ca} --tls-username cn --no-tcp`, "nothing is left for MQTT to listen on: leave --no-tcp out, or give --unix"],
+    [
+      `--host 0.0.0.0 --acl acl.txt ${ca}`,
+      `--host 0.0.0.0 can be reached by others, and ${names}: give --passwords or --tls-username, or --allow-anonymous for who names no user`,
+    ],
+    ["--tls-username cn", "--tls-username needs --tls-ca: whose certificates to believe"],
+    ["--tls-username name", "option '--tls-username <name>' argument 'name' is invalid. Allowed choices are cn, san."],
+    [
+      `${ca} --tls-username cn --ws 0`,
+      "--tls-username is for TCP: Bun does not tell whose certificate a WebSocket has",
+    ],
+    [
+      `${ca} --tls-username cn --allow-anonymous`,
+      "with --tls-username everybody has a user name: --allow-anonymous lets nobody in",
+    ],
+  )
   for (const [args, message] of table)
     test(`manju ${args}`, async () => {
       expect(await manju(...args.split(" "))).toEqual({ code: 2, out: "", err: `manju: ${message}\n` })
@@ -78,7 +108,7 @@ describe("what does not work out is one line, without a stack, and exit code 1",
   test("a busy port", async () => {
     await using broker = new Broker()
     const { port } = await broker.listen(tcp({ port: 0, auth: allowAll() }))
-    const err = `manju: cannot listen on 127.0.0.1:${port}: the port is in use\n`
+    const err = `manju: cannot listen on 127.0.0.1:${port}: the port is in use; --tcp takes another port\n`
     expect(await manju("--no-ws", "--no-http", "--tcp", String(port))).toEqual({ code: 1, out: "", err })
   })
 

@@ -5,16 +5,16 @@ import { backup, inspect } from "../store/sqlite/inspect.ts"
 /** `manju check --data FILE`: says what a database holds. */
 export function check({ data }: { data: string }): void {
   const held = attempt(data, () => inspect(data))
-  console.log(`${data} can be read. It holds`)
-  for (const [name, value] of [
-    ["sessions", held.sessions],
-    ["subscriptions", held.subscriptions],
-    ["messages that wait", held.waiting],
-    ["messages in flight", held.inflight],
-    ["retained messages", held.retained],
-    ["bytes of payload", held.payloadBytes],
+  console.log(`${data} can be read. It holds:`)
+  for (const [value, one, several] of [
+    [held.sessions, "session", "sessions"],
+    [held.subscriptions, "subscription", "subscriptions"],
+    [held.waiting, "message that waits", "messages that wait"],
+    [held.inflight, "message in flight", "messages in flight"],
+    [held.retained, "retained message", "retained messages"],
+    [held.payloadBytes, "byte of payload", "bytes of payload"],
   ] as const) {
-    console.log(`${String(value).padStart(12)} ${name}`)
+    console.log(`${String(value).padStart(12)} ${value === 1 ? one : several}`)
   }
 }
 

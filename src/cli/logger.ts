@@ -1,21 +1,30 @@
-import pc from "picocolors"
 import type { Logger } from "../broker/ports.ts"
 import { type LogLevel, logLevels } from "../config.ts"
+import { complain, type Style, styled } from "./stderr.ts"
 
-const paint: Record<keyof Logger, (text: string) => string> = {
-  debug: pc.gray,
-  info: (text) => text,
-  warn: pc.yellow,
-  error: pc.red,
+type LineLevel = Exclude<LogLevel, "silent">
+
+const styles: Record<LineLevel, Style | undefined> = { debug: "gray", info: undefined, warn: "yellow", error: "red" }
+
+/** Lines for people on standard error: the time in UTC, the level where it matters, the message. */
+export function consoleLogger(level: LogLevel): Logger {
+  const line = (name: LineLevel) => (message: string) => {
+    if (logLevels.indexOf(name) < logLevels.indexOf(logger.level as LogLevel)) return
+    const time = new Date().toISOString().slice("2026-01-01T".length)
+    const text = name === "info" ? message : `${name}: ${message}`
+    complain(`${styled("dim", time)} ${styled(styles[name], printable(text))}`)
+  }
+  const logger: Logger = { level, debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") }
+  return logger
 }
 
-/** Lines for people on standard error: the time, the level where it matters, the message. */
-export function consoleLogger(level: LogLevel): Logger {
-  const least = logLevels.indexOf(level)
-  const line = (name: keyof Logger) => (message: string) => {
-    if (logLevels.indexOf(name) < least) return
-    const time = new Date().toISOString().slice(11, 23)
-    console.error(`${pc.dim(time)} ${paint[name](name === "info" ? message : `${name}: ${message}`)}`)
-  }
-  return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") }
+/**
+ * Clients choose their names: none may move the cursor, turn the text around, or write what looks like a line of its own. The
+ * lines of a stack trace alone stay lines, which begin as no other does.
+ */
+function printable(text: string): string {
+  return text.replaceAll(/(?!\n {4}at )[\p{C}\p{Zl}\p{Zp}]/gu, (character) => {
+    const code = character.codePointAt(0)!.toString(16)
+    return code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, "0")}`
+  })
 }

@@ -1,5 +1,5 @@
 /**
- * A new password, from whoever knows it: from the terminal, twice and without echo, so that nobody reads it there and a
+ * Passwords, from whoever knows them. A new one: from the terminal, twice and without echo, so that nobody reads it there and a
  * slip of the finger is noticed; from standard input where that is not a terminal; from an option that says what it does.
  */
 import { createInterface } from "node:readline"
@@ -33,28 +33,40 @@ async function readLine(): Promise<Buffer> {
   return line.at(-1) === CARRIAGE_RETURN ? line.subarray(0, -1) : line
 }
 
-/** The line editor of readline, which writes what it would show nowhere. */
+/** A password that is there already, asked for once, without echo; empty where there is none. Throws a `CommandFailure` for Ctrl-C. */
+export function askPassword(question: string): Promise<string> {
+  return atTerminal((lines) => ask(lines, question, "no password was given"))
+}
+
 async function askTwice(username: string): Promise<Buffer> {
+  const unanswered = "no password was given; nothing has changed"
+  return atTerminal(async (lines) => {
+    const first = await ask(lines, `Password for ${username}: `, unanswered)
+    const second = await ask(lines, "The same again: ", unanswered)
+    if (first !== second) throw new CommandFailure("the two passwords differ; nothing has changed")
+    return Buffer.from(first)
+  })
+}
+
+/** Gives lines of readline's editor, which writes what it would show nowhere. */
+async function atTerminal<T>(talk: (lines: AsyncIterator<string>) => Promise<T>): Promise<T> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const editor = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 })
   const lines = editor[Symbol.asyncIterator]()
   const stop = () => editor.close()
   for (const signal of signals) process.once(signal, stop) // to end without it would leave the terminal without echo
   try {
-    const first = await ask(lines, `Password for ${username}: `)
-    const second = await ask(lines, "The same again: ")
-    if (first !== second) throw new CommandFailure("the two passwords differ; nothing has changed")
-    return Buffer.from(first)
+    return await talk(lines)
   } finally {
     for (const signal of signals) process.off(signal, stop)
     editor.close()
   }
 }
 
-async function ask(lines: AsyncIterator<string>, question: string): Promise<string> {
+async function ask(lines: AsyncIterator<string>, question: string, unanswered: string): Promise<string> {
   process.stderr.write(question)
   const { value, done } = await lines.next()
   process.stderr.write("\n")
-  if (done) throw new CommandFailure("no password was given; nothing has changed")
+  if (done) throw new CommandFailure(unanswered)
   return value
 }

@@ -8,6 +8,7 @@
 import { BlockList, isIP } from "node:net"
 import { ManjuError } from "../broker/errors.ts"
 
+/** Whom a listener believes when the PROXY protocol says who a client is. */
 export interface ProxyOptions {
   /** Who may speak for others: addresses and networks, such as `10.0.0.0/8` and `::1`. */
   trusted: readonly string[]

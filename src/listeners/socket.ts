@@ -12,7 +12,7 @@ import type { Certificate } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import { BlockPool, Connection, type Transport } from "../connection/index.ts"
 import { readProxyHeader } from "./proxy.ts"
-import { certificateOf } from "./tls.ts"
+import { certificateOf, whyNoHandshake } from "./tls.ts"
 
 /** Bun's types lag behind these. */
 type WholeSocket = Socket<Receiver> & {
@@ -25,6 +25,7 @@ type WholeSocket = Socket<Receiver> & {
 interface Receiver {
   receive(chunk: Buffer): void
   drained(): void
+  ended(): void
   closed(): void
 }
 
@@ -104,6 +105,10 @@ class Preface implements Receiver {
     this.connection.drained()
   }
 
+  ended(): void {
+    this.connection.ended()
+  }
+
   closed(): void {
     this.connection.closed()
   }
@@ -135,7 +140,7 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
       if (!isTrustedProxy(address)) refuse(socket, "not a trusted proxy")
     },
     handshake(socket, isDone, error) {
-      if (!isDone) refuse(socket, `TLS: ${error?.message ?? "the handshake failed"}`)
+      if (!isDone) refuse(socket, `TLS: ${whyNoHandshake(error)}`)
       else if (wantsCertificate && !socket.authorized) refuse(socket, `client certificate: ${error?.message ?? "none"}`)
     },
     data(socket, chunk) {
@@ -144,8 +149,10 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
     drain(socket) {
       socket.data.drained()
     },
-    close(socket) {
-      socket.data.closed()
+    close(socket, error) {
+      // A TLS socket closes although it is paused, if its close_notify comes in one read with what it has to wait for.
+      if (error === undefined) socket.data.ended()
+      else socket.data.closed()
     },
     error(socket, error) {
       core.logger.debug(`socket error from ${addressOf(socket)}: ${error.message}`)

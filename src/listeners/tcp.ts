@@ -1,15 +1,16 @@
 import type { TCPSocketListener } from "bun"
-import type { Listener, ListenerAddress } from "../broker/broker.ts"
 import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
 import { type ListenerLimits, resolveListenerLimits } from "../broker/limits.ts"
+import type { Listener, ListenerAddress } from "../broker/options.ts"
 import type { Auth } from "../broker/ports.ts"
-import type { Serving } from "../broker/serving.ts"
+import { openServing } from "../broker/serving.ts"
 import { whyNoListener } from "./failure.ts"
 import { type ProxyOptions, trustedBy } from "./proxy.ts"
 import { socketHandlers } from "./socket.ts"
 import { type Keys, readKeys, type TlsOptions, watchKeys } from "./tls.ts"
 
+/** What `tcp()` takes; all of it has a default. */
 export interface TcpOptions {
   /** Under which it appears in logs and to auth. Default: `tcp:{port}`, or `tls:{port}`. */
   id?: string
@@ -23,7 +24,11 @@ export interface TcpOptions {
   limits?: Partial<ListenerLimits>
   /** Speak TLS. With `ca`, clients have to show a certificate that it has signed. */
   tls?: TlsOptions
-  /** Which name in the client's certificate is its user name, whatever its CONNECT says. Default: none. Wants `tls.ca`. */
+  /**
+   * Which name in the client's certificate is its user name, whatever its CONNECT says. Of several common names or alternative names
+   * it is the first, as they stand in the certificate, and an alternative name is what stands behind its kind, whatever that is: for
+   * `DNS:a`, `email:a` and `URI:a` the user `a`. So trust a CA that checks each name it signs. Default: none. Wants `tls.ca`.
+   */
   usernameFrom?: "commonName" | "subjectAltName"
   /** Take the client's address from the PROXY protocol of a load balancer. Not together with `tls`. Default: no. */
   proxy?: ProxyOptions
@@ -59,8 +64,7 @@ class TcpListener implements Listener {
 
   async open(core: Core): Promise<ListenerAddress> {
     const { auth, tls, usernameFrom } = this.options
-    await core.auths.open(auth)
-    const serving: Serving = { id: this.id, auth, limits: this.limits, usernameFrom, connections: 0 }
+    const serving = await openServing(core, { id: this.id, auth, limits: this.limits, usernameFrom })
     const { isTrustedProxy } = this
     const wantsCertificate = tls?.ca !== undefined
     const handlers = socketHandlers({ core, serving, wantsCertificate, isTrustedProxy, addressless: "unknown" })

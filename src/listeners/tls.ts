@@ -20,6 +20,7 @@ const SAID_ONCE_MS = 5000
 /** PEM: the text itself, its bytes, or the path of a file. */
 export type Pem = string | Uint8Array
 
+/** The keys of a listener that speaks TLS. Those that are given as a path are read again when the file changes. */
 export interface TlsOptions {
   /** The server's certificate, and those between it and the root. */
   cert: Pem
@@ -78,7 +79,11 @@ export function watchKeys(
   const look = () => {
     try {
       const next = readKeys(options)
-      if (JSON.stringify(next) === JSON.stringify(current)) return
+      if (JSON.stringify(next) === JSON.stringify(current)) {
+        if (complaint !== "") core.logger.info(`${id}: the certificate that stayed is back in its files`)
+        complaint = ""
+        return
+      }
       try {
         renew(next)
       } catch (error) {
@@ -86,6 +91,7 @@ export function watchKeys(
         throw error
       }
       current = next
+      complaint = ""
       core.logger.info(`${id}: new connections get the new certificate`)
     } catch (error) {
       const { message } = error as Error
@@ -163,6 +169,14 @@ function unusable(name: PemName, pem: Pem | undefined, why: string): ManjuError 
 /** `tls.cert`, and the file if it is one. */
 function nameOf(name: PemName, pem: Pem | undefined): string {
   return isPath(pem) ? `tls.${name} (${pem})` : `tls.${name}`
+}
+
+/** Why a handshake has failed: BoringSSL's words, and what they mean most of the time. */
+export function whyNoHandshake(error: { readonly message: string } | null | undefined): string {
+  const message = error?.message ?? "the handshake failed"
+  // In TLS 1.3 a client that turns away says why in clear, where BoringSSL expects what is encrypted.
+  if (/BAD_PACKET_LENGTH|UNKNOWN_CA/.test(message)) return `${message} (perhaps it does not trust the certificate)`
+  return /WRONG_VERSION_NUMBER|HTTP_REQUEST/.test(message) ? `${message} (perhaps it does not speak TLS)` : message
 }
 
 /** Why BoringSSL does not take them, in the operator's words. */

@@ -1,12 +1,12 @@
 import { chmodSync, existsSync, lstatSync, readFileSync, rmSync } from "node:fs"
 import { resolve } from "node:path"
 import type { UnixSocketListener } from "bun"
-import type { Listener, ListenerAddress } from "../broker/broker.ts"
 import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
 import { type ListenerLimits, resolveListenerLimits } from "../broker/limits.ts"
+import type { Listener, ListenerAddress } from "../broker/options.ts"
 import type { Auth } from "../broker/ports.ts"
-import type { Serving } from "../broker/serving.ts"
+import { openServing } from "../broker/serving.ts"
 import { socketHandlers } from "./socket.ts"
 
 /** What `sockaddr_un` holds beside a NUL. */
@@ -14,6 +14,7 @@ const LONGEST_PATH_BYTES = 107
 /** Where Linux lists the sockets that are bound. */
 const BOUND_SOCKETS = "/proc/net/unix"
 
+/** What `unix()` takes. */
 export interface UnixOptions {
   /** Where the socket is made. What a broker that is gone has left there is replaced; a live one is an error. */
   path: string
@@ -54,8 +55,7 @@ class UnixListener implements Listener {
 
   async open(core: Core): Promise<ListenerAddress> {
     const { id, auth, limits, path, mode } = this
-    await core.auths.open(auth)
-    const serving: Serving = { id, auth, limits, connections: 0 }
+    const serving = await openServing(core, { id, auth, limits })
     const isTrustedProxy = undefined
     const socket = socketHandlers({ core, serving, wantsCertificate: false, isTrustedProxy, addressless: "unix" })
     await removeStale(path)

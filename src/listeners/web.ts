@@ -1,17 +1,19 @@
 /**
- * What is served over HTTP, on `Bun.serve`: MQTT over WebSocket, health checks, or both on one port.
- *
- * `/healthz` and `/readyz` are for containers, load balancers and watchdogs.
+ * What is served over HTTP, on `Bun.serve`: MQTT over WebSocket, whatever else a handler answers (`src/http/` has one), or both
+ * on one port.
  */
 import type { Server } from "bun"
-import type { Listener, ListenerAddress } from "../broker/broker.ts"
 import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
+import { resolveListenerLimits } from "../broker/limits.ts"
+import type { Listener, ListenerAddress } from "../broker/options.ts"
+import { openServing } from "../broker/serving.ts"
 import { whyNoListener } from "./failure.ts"
 import { type Keys, readKeys, type TlsOptions, watchKeys } from "./tls.ts"
 import { checkDoor, type DoorData, type DoorOptions, text, WebSocketDoor } from "./websocket.ts"
 
-interface WebOptions {
+/** Where a listener over HTTP is, and how it is spoken to. */
+export interface WebOptions {
   /** Under which it appears in logs and to auth. Default: `ws:{port}`, `wss:{port}` or `http:{port}`. */
   id?: string
   /** Address to listen on. Default: 127.0.0.1. */
@@ -25,23 +27,36 @@ interface WebOptions {
 /** `port`: default 1882. */
 export interface WebSocketOptions extends WebOptions, DoorOptions {}
 
-/** `port`: default 8080. */
-export interface DashboardOptions extends WebOptions {
-  /** Let MQTT clients in over WebSocket on the same port. Default: no. */
-  websocket?: DoorOptions
+/** Answers the requests that are not for WebSockets. */
+export interface WebHandler {
+  fetch(request: Request, server: Server<DoorData>): Response | Promise<Response>
+  /** No request comes any more: what is being answered without an end ends. */
+  close(): void
 }
 
-class WebListener implements Listener {
+/** Makes a handler when the listener opens. */
+export type OpenHandler = (core: Core) => WebHandler
+
+/** A body has room for a message of the largest size, in base64, and what else is said of it. */
+const bodyBytes = (maximumPacketBytes: number) => 2 * maximumPacketBytes + 65_536
+
+/** A listener over HTTP, with a door for WebSockets, a handler for the rest, or both. */
+export class WebListener implements Listener {
   readonly id: string
   private readonly hostname: string
   private readonly port: number
   private readonly tls: TlsOptions | undefined
   private readonly door: DoorOptions | undefined
-  private readonly isDashboard: boolean
+  private readonly openHandler: OpenHandler | undefined
+  private handler: WebHandler | undefined
   private server: Server<DoorData> | undefined
   private stopWatching: (() => void) | undefined
 
-  constructor(options: WebOptions & { id: string; port: number }, door: DoorOptions | undefined, isDashboard: boolean) {
+  constructor(
+    options: WebOptions & { id: string; port: number },
+    door: DoorOptions | undefined,
+    openHandler?: OpenHandler,
+  ) {
     if ("usernameFrom" in options || (door !== undefined && "usernameFrom" in door)) {
       throw new ManjuError(
         "INVALID_OPTION",
@@ -54,14 +69,14 @@ class WebListener implements Listener {
     this.port = options.port
     this.tls = options.tls
     this.door = door
-    this.isDashboard = isDashboard
+    this.openHandler = openHandler
   }
 
   async open(core: Core): Promise<ListenerAddress> {
     const { tls } = this
-    await core.auths.open(this.door?.auth)
-    const door = this.door && new WebSocketDoor(core, this.id, this.door)
+    const door = this.door && (await this.openDoor(core, this.door))
     const keys = tls && readKeys(tls)
+    this.handler = this.openHandler?.(core)
     this.server = this.serve(core, door, keys, this.port)
     const port = this.server.port!
     if (tls !== undefined && keys !== undefined) {
@@ -75,38 +90,41 @@ class WebListener implements Listener {
 
   close(): void {
     this.stopWatching?.()
+    this.handler?.close()
     void this.server?.stop()
   }
 
+  private async openDoor(core: Core, options: DoorOptions): Promise<WebSocketDoor> {
+    const { auth, limits } = options
+    const serving = await openServing(core, { id: this.id, auth, limits: resolveListenerLimits(limits) })
+    return new WebSocketDoor(core, serving, options)
+  }
+
   private serve(core: Core, door: WebSocketDoor | undefined, tls: Keys | undefined, port: number): Server<DoorData> {
-    const { hostname, isDashboard } = this
+    const { hostname, handler } = this
     const fetch = (request: Request, server: Server<DoorData>) => {
-      const isForDoor = !isDashboard || request.headers.has("sec-websocket-key")
+      const isForDoor = handler === undefined || request.headers.has("sec-websocket-key")
       if (door !== undefined && isForDoor) return door.upgrade(request, server)
-      return text(404, "there is /healthz and /readyz")
+      return handler!.fetch(request, server)
     }
-    const routes = isDashboard ? { "/healthz": () => text(200, "ok"), "/readyz": () => readiness(core) } : {}
     const error = (fault: unknown) => {
       core.onBug(fault)
       return text(500, "a fault of the broker's own")
     }
+    const maxRequestBodySize = bodyBytes(core.limits.maximumPacketBytes)
     // In development a fault shows strangers our sources; out of it a port may be taken twice unless that is forbidden.
-    const common = { hostname, port, error, development: false, reusePort: false, ...(tls !== undefined && { tls }) }
+    const rest = { error, maxRequestBodySize, development: false, reusePort: false, ...(tls !== undefined && { tls }) }
+    const common = { hostname, port, ...rest }
     try {
       return door === undefined
-        ? Bun.serve<DoorData>({ ...common, routes, fetch: () => text(404, "there is /healthz and /readyz") })
-        : Bun.serve<DoorData>({ ...common, routes, fetch, websocket: door.handlers })
+        ? Bun.serve<DoorData>({ ...common, fetch: (request, server) => handler!.fetch(request, server) })
+        : Bun.serve<DoorData>({ ...common, fetch, websocket: door.handlers })
     } catch (error) {
       throw new ManjuError("LISTEN_FAILED", `cannot listen on ${hostname}:${port}: ${whyNoListener(error)}`, {
         cause: error,
       })
     }
   }
-}
-
-/** 503 while the store cannot be written or read: the broker serves what needs no disk, and refuses the rest. */
-function readiness({ isReady }: Core): Response {
-  return isReady ? text(200, "ready") : text(503, "the store fails")
 }
 
 /**
@@ -117,17 +135,5 @@ function readiness({ isReady }: Core): Response {
  */
 export function websocket(options: WebSocketOptions = {}): Listener {
   const { port = 1882, id = `${options.tls === undefined ? "ws" : "wss"}:${port}` } = options
-  return new WebListener({ ...options, id, port }, options, false)
-}
-
-/**
- * A listener for HTTP: `/healthz` is 200 while the process serves, `/readyz` 200 or, while the store fails, 503. With
- * `websocket` MQTT clients come in on the same port.
- *
- * @example
- * await broker.listen(dashboard({ port: 8080, websocket: { auth: allowAll(), path: "/mqtt" } }))
- */
-export function dashboard(options: DashboardOptions = {}): Listener {
-  const { port = 8080, id = `http:${port}` } = options
-  return new WebListener({ ...options, id, port }, options.websocket, true)
+  return new WebListener({ ...options, id, port }, options)
 }

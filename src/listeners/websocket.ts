@@ -6,7 +6,14 @@
  * one that had to be buffered nothing more is written until that buffer is empty.
  *
  * Bun cannot stop reading from a WebSocket. A client that has to wait, for an auth or for the disk, and goes on sending
- * all the same is let go when it has sent more than a packet and a backlog of the largest size.
+ * all the same is let go when it has sent more than a packet and a backlog of the largest size. A close frame comes behind
+ * the frames before it: what they say is worked on, also when the client has had to wait. Without one the connection has broken.
+ *
+ * Bun shows a frame when all of it is there, and has one bound for those of a whole server: of strangers, too, it holds frames
+ * of twice the largest packet, where over TCP a CONNECT is held up to 256 KiB. What is announced costs nothing; what has come
+ * costs as much as it is (100 strangers, each with 4 MiB sent: 400 MiB), and goes with the connection, at the latest when the
+ * time to CONNECT is over. So it is what the network brings in `connectTimeoutSeconds`, at most `maximumConnections` times a
+ * frame. To turn strangers away by their number instead would let a few who send nothing shut everybody out.
  *
  * A browser lets any page open a WebSocket to any host, so who lets everybody in on loopback lets in every page that its
  * user looks at. Pages of other hosts are therefore refused unless their origin is listed.
@@ -19,7 +26,9 @@ import { type ListenerLimits, resolveListenerLimits } from "../broker/limits.ts"
 import type { Auth } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import { BlockPool, Connection, type Transport } from "../connection/index.ts"
+import { Holding } from "./holding.ts"
 
+/** Who comes in over WebSocket, where, and what they are offered. */
 export interface DoorOptions {
   /** Who may connect and do what. Default: nobody. */
   auth?: Auth
@@ -38,10 +47,10 @@ export interface DoorOptions {
 const SUBPROTOCOLS = ["mqtt", "mqttv3.1"]
 const NORMAL = 1000
 const UNSUPPORTED_DATA = 1003
+/** What stands for the code where there was no close frame, or nothing that was WebSocket. RFC 6455 §7.1.5 */
+const ABNORMAL = 1006
 /** A frame may hold more than one packet. */
 const SMALLEST_FRAME_LIMIT_BYTES = 1_048_576
-/** What a frame costs that is held, however small it is. */
-const HELD_FRAME_BYTES = 512
 
 /** What a WebSocket of ours carries: its transport and connection, once it is open. */
 export interface DoorData {
@@ -49,17 +58,14 @@ export interface DoorData {
   connection: Connection | undefined
 }
 
-class WebSocketTransport implements Transport {
+class WebSocketTransport extends Holding implements Transport {
   readonly remoteAddress: string
   /** The last frame went into Bun's buffer: no other before that is empty. */
   isFull = false
-  /** What has come while nothing was to be read. */
-  private held: Buffer[] = []
-  private heldBytes = 0
-  private isPaused = false
   private readonly socket: ServerWebSocket<DoorData>
 
   constructor(socket: ServerWebSocket<DoorData>) {
+    super()
     this.socket = socket
     this.remoteAddress = socket.remoteAddress
   }
@@ -72,38 +78,21 @@ class WebSocketTransport implements Transport {
     return end - start
   }
 
-  pause(): void {
-    this.isPaused = true
-  }
-
-  /** What was held comes next, unless it has to wait again. */
-  resume(): void {
-    this.isPaused = false
-    if (this.held.length > 0) queueMicrotask(() => this.release())
-  }
-
-  /** Takes a frame while nothing is to be read; gives how much memory waits then, 0 if it can be read. */
-  hold(frame: Buffer): number {
-    if (!this.isPaused && this.held.length === 0) return 0
-    this.held.push(frame)
-    this.heldBytes += frame.length + HELD_FRAME_BYTES
-    return this.heldBytes
-  }
-
-  private release(): void {
-    if (this.isPaused || this.held.length === 0) return
-    const bytes = Buffer.concat(this.held)
-    this.held = []
-    this.heldBytes = 0
-    this.socket.data.connection?.receive(bytes)
-  }
-
   end(): void {
     this.socket.close(NORMAL)
   }
 
   destroy(): void {
     this.socket.terminate()
+  }
+
+  closed(code: number): void {
+    if (code === ABNORMAL) this.broken()
+    else this.ended()
+  }
+
+  protected override get connection(): Connection {
+    return this.socket.data.connection!
   }
 }
 
@@ -116,11 +105,11 @@ export class WebSocketDoor {
   private readonly origins: readonly string[] | undefined
   private readonly pool = new BlockPool()
 
-  constructor(core: Core, id: string, options: DoorOptions) {
+  constructor(core: Core, serving: Serving, { path, origins }: Pick<DoorOptions, "path" | "origins">) {
     this.core = core
-    this.serving = { id, auth: options.auth, limits: resolveListenerLimits(options.limits), connections: 0 }
-    this.path = options.path
-    this.origins = options.origins
+    this.serving = serving
+    this.path = path
+    this.origins = origins
     this.handlers = {
       maxPayloadLength: Math.max(SMALLEST_FRAME_LIMIT_BYTES, 2 * core.limits.maximumPacketBytes),
       backpressureLimit: 0, // the outbox has its own
@@ -129,7 +118,7 @@ export class WebSocketDoor {
       open: (socket) => this.open(socket),
       message: (socket, data) => this.receive(socket, data),
       drain: (socket) => drained(socket),
-      close: (socket) => socket.data.connection?.closed(),
+      close: (socket, code) => socket.data.transport?.closed(code),
     }
   }
 
@@ -143,7 +132,7 @@ export class WebSocketDoor {
     if (!this.isAllowedOrigin(request)) {
       const origin = request.headers.get("origin")
       this.core.logger.info(
-        `refused a page of ${JSON.stringify(origin)} (${server.requestIP(request)?.address}) on ${this.serving.id}: not among its origins`,
+        `refused a page of ${JSON.stringify(origin)} (${server.requestIP(request)?.address}) on ${this.serving.id}: not among its origins; --origins adds it, in code the option origins`,
       )
       return text(403, "pages of this origin may not connect")
     }
@@ -202,8 +191,12 @@ function hostOf(url: string): string | undefined {
   return URL.parse(url)?.hostname
 }
 
+/** An answer that is not an upgrade. It ends the connection: what counts and times those that stay is the MQTT on them. */
 export function text(status: number, line: string, headers: Record<string, string> = {}): Response {
-  return new Response(`${line}\n`, { status, headers: { "Cache-Control": "no-store", ...headers } })
+  return new Response(`${line}\n`, {
+    status,
+    headers: { "Cache-Control": "no-store", Connection: "close", ...headers },
+  })
 }
 
 /** Throws `INVALID_OPTION` for origins and paths that are none. */

@@ -1,20 +1,24 @@
-/**
- * What every store must do, as cases for any test runner: `manju/store-conformance`.
- *
- * @example
- * import { test } from "bun:test"
- * import { storeConformance } from "manju/store-conformance"
- *
- * for (const { name, run } of storeConformance(() => new MyStore(emptyPlace()))) test(name, run)
- */
+/** What every store must do, as cases for any test runner: `manju/store-conformance`. */
 import type { Store, Stored, StoredChange, StoredDelivery, StoredMessage } from "../broker/ports.ts"
 
+/**
+ * Something that must hold, for any test runner.
+ *
+ * @example
+ * const broken = async ({ name, run }: ConformanceCase) => run().then(() => [], (error) => [`${name}: ${error}`])
+ */
 export interface ConformanceCase {
   readonly name: string
+  /** Rejects with what is wrong. */
   run(): Promise<void>
 }
 
-/** Two stores on one place: what the first leaves, the second finds. `open` is called again after `close`. */
+/**
+ * Two stores on one place: what the first leaves, the second finds. `open` is called again after `close`.
+ *
+ * @example
+ * const place: StorePlace = { open: () => sqlite("one.db") }
+ */
 export interface StorePlace {
   open(): Store
 }
@@ -51,9 +55,9 @@ function delivery(
   return { ...base, packetId: undefined, bytes: 100, ...fields }
 }
 
-const session = (clientId: string, disconnectedAt?: number): StoredChange => ({
+const session = (clientId: string, disconnectedAt?: number, username?: string | null): StoredChange => ({
   kind: "session",
-  session: { clientId, expirySeconds: 3600, disconnectedAt, will: undefined },
+  session: { clientId, username, expirySeconds: 3600, disconnectedAt, will: undefined },
 })
 const queued = (each: StoredDelivery): StoredChange => ({ kind: "queued", delivery: each })
 
@@ -87,7 +91,18 @@ async function loaded(store: Store, kind: Stored["kind"]): Promise<Stored[]> {
   return found
 }
 
-/** The cases; `place` gives a new, empty place for each. */
+/**
+ * The cases; `place` gives a new, empty place for each.
+ *
+ * @example
+ * import { test } from "bun:test"
+ *
+ * const cases = storeConformance(() => {
+ *   const path = `/tmp/${crypto.randomUUID()}.db`
+ *   return { open: () => sqlite(path) }
+ * })
+ * for (const { name, run } of cases) test(name, run)
+ */
 export function storeConformance(place: () => StorePlace): ConformanceCase[] {
   /** Commits in one run, looks in the next. */
   const case_ = (name: string, changes: StoredChange[][], look: (store: Store) => Promise<void>): ConformanceCase => ({
@@ -153,8 +168,34 @@ export function storeConformance(place: () => StorePlace): ConformanceCase[] {
       },
     ),
     case_(
+      "it is known whose a session is: a user's, with or without a name; or that this is not known",
+      [
+        [session("a", 1, "é\u0000'"), session("b", 1, ""), session("c", 1, null), session("d", 1, undefined)],
+        [session("e", 1, undefined), session("f", 1, null), session("g", 1, "x")],
+        [session("e", 1, null), session("f", 1, "x"), session("g", 1, null)],
+      ],
+      async (store) => {
+        const found = await loaded(store, "session")
+        assertSame(
+          found
+            .map((each) =>
+              each.kind === "session" ? `${each.session.clientId} ${JSON.stringify(each.session.username)}` : "",
+            )
+            .sort(),
+          ['a "é\\u0000\'"', 'b ""', "c null", "d undefined", "e null", 'f "x"', "g null"],
+        )
+      },
+    ),
+    case_(
       "a will comes back to the byte",
-      [[{ kind: "session", session: { clientId: "a", expirySeconds: 1, disconnectedAt: undefined, will: will() } }]],
+      [
+        [
+          {
+            kind: "session",
+            session: { clientId: "a", username: "u", expirySeconds: 1, disconnectedAt: undefined, will: will() },
+          },
+        ],
+      ],
       async (store) => {
         const [found] = await loaded(store, "session")
         assertSame(found?.kind === "session" ? found.session.will : undefined, will())

@@ -19,9 +19,18 @@ const ENOUGH_MESSAGES = 200
 
 /** What `check` says of a database. */
 const report = (path: string, counts: readonly number[]) => {
-  const names = ["sessions", "subscriptions", "messages that wait", "messages in flight", "retained messages"]
-  const lines = [...names, "bytes of payload"].map((name, index) => `${String(counts[index]).padStart(12)} ${name}\n`)
-  return `${path} can be read. It holds\n${lines.join("")}`
+  const names = [
+    ["session", "sessions"],
+    ["subscription", "subscriptions"],
+    ["message that waits", "messages that wait"],
+    ["message in flight", "messages in flight"],
+    ["retained message", "retained messages"],
+    ["byte of payload", "bytes of payload"],
+  ]
+  const lines = names.map(
+    (name, index) => `${String(counts[index]).padStart(12)} ${name[counts[index] === 1 ? 0 : 1]}\n`,
+  )
+  return `${path} can be read. It holds:\n${lines.join("")}`
 }
 const reported = (path: string, counts: readonly number[]) => ({ code: 0, out: report(path, counts), err: "" })
 /** Of what a fixture was given. */

@@ -52,6 +52,24 @@ describe("manju start", () => {
     expect((await client.next("publish")).payload.toString()).toBe("b")
   })
 
+  test("says how to try it only where that would work", async () => {
+    using folder = temporaryFolder()
+    using certificates = await Certificates.make()
+    const { cert, key } = certificates.files("server")
+    const [users, rules] = [join(folder.path, "users.txt"), join(folder.path, "acl.txt")]
+    writeFileSync(users, `ada:${await cheapHash("secret")}\n`)
+    writeFileSync(rules, "topic a\n")
+    for (const flags of [
+      ["--passwords", users],
+      ["--acl", rules],
+      ["--host", "0.0.0.0", "--allow-anonymous"],
+      ["--tls-cert", cert, "--tls-key", key],
+    ]) {
+      await using broker = await BrokerProcess.start(...flags)
+      expect(broker.said).not.toContain("try it")
+    }
+  })
+
   test("serves all addresses, once it is told that everybody may come", async () => {
     await using broker = await BrokerProcess.start("--host", "0.0.0.0", "--allow-anonymous")
     expect(broker.said).toContain(`mqtt://0.0.0.0:${broker.port}`)
@@ -93,11 +111,12 @@ describe("manju start", () => {
     using folder = temporaryFolder()
     const path = join(folder.path, "manju.sock")
     await using broker = await BrokerProcess.start("--ws", "0", "--http", "0", "--unix", path)
-    expect(broker.said).toContain(path)
+    expect(broker.said).toContain(`, ${path}, ws://`)
+    expect(broker.said).toContain(" for everybody; health checks at http://127.0.0.1:")
     expect(await roundTrip(`mqtt://127.0.0.1:${broker.port}`)).toBe("hello")
     expect(await roundTrip(`ws://127.0.0.1:${broker.portOf("ws")}`)).toBe("hello")
     expect(await roundTrip(path)).toBe("hello")
-    const ready = await fetch(`http://127.0.0.1:${broker.portOf("http")}/readyz`)
+    const ready = await fetch(/http:\S+\/readyz/.exec(broker.said)![0])
     expect([ready.status, await ready.text()]).toEqual([200, "ready\n"])
   })
 
@@ -134,6 +153,61 @@ describe("manju start", () => {
     for (let i = 0; i < 100 && answer !== "hello"; i++) answer = await roundTrip(url, ada, "b/c")
     expect(answer).toBe("hello")
     expect(broker.logged).not.toContain("secret")
+    for (const file of [users, rules]) expect(broker.logged).toContain(` ${file}: read again\n`)
+  })
+
+  test("with --acl alone says that nobody's name is proven, on loopback; elsewhere lets in who has none", async () => {
+    using folder = temporaryFolder()
+    const rules = join(folder.path, "acl.txt")
+    writeFileSync(rules, "topic readwrite hall/#\nuser ada\ntopic readwrite a/#\n")
+    {
+      await using broker = await BrokerProcess.start("--acl", rules)
+      const warning = " warn: --acl without --passwords: anybody can take any user's name\n"
+      await eventually(() => broker.logged.includes(warning), "the warning")
+      expect(await roundTrip(`mqtt://127.0.0.1:${broker.port}`, { username: "ada" }, "a/b")).toBe("hello")
+    }
+    await using broker = await BrokerProcess.start("--host", "0.0.0.0", "--acl", rules, "--allow-anonymous")
+    expect(broker.said).toContain("for everybody who names no user;")
+    const url = `mqtt://127.0.0.1:${broker.port}`
+    expect(await roundTrip(url, { username: "ada" }, "a/b")).toBe("code 134")
+    expect(await roundTrip(url, {}, "hall/light")).toBe("hello")
+    expect(broker.logged).not.toContain("warn")
+  })
+
+  describe("with --tls-ca, who shows a certificate", () => {
+    const certificates = Certificates.forTests()
+    const flags = () => {
+      const { cert, key } = certificates.files("server")
+      return ["--tls-cert", cert, "--tls-key", key, "--tls-ca", certificates.path("ca.crt")]
+    }
+    const shown = () => ({ ca: certificates.text("ca"), ...certificates.texts("client") })
+
+    test("is in, and at a Unix socket everybody, which is said apart", async () => {
+      using folder = temporaryFolder()
+      const path = join(folder.path, "manju.sock")
+      await using broker = await BrokerProcess.start(...flags(), "--ws", "0", "--unix", path)
+      expect(broker.said).toMatch(/mqtts:\S+, wss:\S+ for everybody with a certificate and \S+sock for everybody;/)
+      expect(await roundTrip(`mqtts://localhost:${broker.portOf("mqtts")}`, shown())).toBe("hello")
+      expect(await roundTrip(path)).toBe("hello")
+    })
+
+    for (const [kind, name] of [
+      ["cn", "alice"],
+      ["san", "alice@example.com"],
+    ] as const)
+      test(`has with --tls-username ${kind} the name there, to which the rules are applied`, async () => {
+        using folder = temporaryFolder()
+        const rules = join(folder.path, "acl.txt")
+        writeFileSync(rules, `user ${name}\ntopic readwrite a/#\nuser eve\ntopic readwrite e/#\n`)
+        await using broker = await BrokerProcess.run(
+          ...["start", "--tcp", "0", "--no-http", "--tls-username", kind, "--acl", rules, ...flags()],
+        )
+        expect(broker.said).not.toContain("wss://")
+        const url = `mqtts://localhost:${broker.portOf("mqtts")}`
+        expect(await roundTrip(url, { ...shown(), username: "eve" }, "a/b")).toBe("hello")
+        expect(await roundTrip(url, { ...shown(), username: "eve" }, "e/b")).toContain("Not authorized")
+        expect(broker.logged).not.toContain("warn")
+      })
   })
 
   test("leaves out a WebSocket or health port that is in use and nobody has asked for, and says so", async () => {
@@ -152,6 +226,11 @@ describe("manju start", () => {
       )
       expect(await roundTrip(`mqtt://127.0.0.1:${broker.port}`)).toBe("hello")
       expect(broker.said).not.toContain("ws://")
+      const { code, err } = await manju("start", "--no-tcp", "--no-http") // there would be nothing left
+      expect([code, err]).toEqual([
+        1,
+        "manju: cannot listen on 127.0.0.1:1882: the port is in use; --ws takes another port\n",
+      ])
     } finally {
       for (const listener of occupied) listener?.stop(true)
     }
@@ -161,12 +240,12 @@ describe("manju start", () => {
     using other = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } })
     const { code, out, err } = await manju("start", "--tcp", "0", "--no-http", "--ws", String(other.port))
     expect([code, out]).toEqual([1, ""])
-    expect(err).toContain(`cannot listen on 127.0.0.1:${other.port}: the port is in use`)
+    expect(err).toBe(`manju: cannot listen on 127.0.0.1:${other.port}: the port is in use; --ws takes another port\n`)
   })
 
   const mistakes: [args: string[], message: string, code: number][] = [
     [["--tls-cert", "x.pem"], "TLS takes both --tls-cert and --tls-key", 2],
-    [["--tls-cert", "/no/x.pem", "--tls-key", "/no/y.pem"], "tls.cert: there is no file /no/x.pem", 2],
+    [["--tls-cert", "/no/x.pem", "--tls-key", "/no/y.pem"], "--tls-cert: there is no file /no/x.pem", 2],
     [["--passwords", "/no/users.txt"], "/no/users.txt: there is no such file", 1],
     [["--acl", "/no/acl.txt"], "/no/acl.txt: there is no such file", 1],
     [["--ws", "0", "--origins", "example.com"], "origins are such as https://app.example.com", 2],

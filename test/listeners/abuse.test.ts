@@ -4,10 +4,11 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import mqtt from "mqtt-packet"
+import { Reason } from "../../src/codec/index.ts"
 import { hex } from "../support/bytes.ts"
 import { Certificates } from "../support/certificates.ts"
-import { type Door, Doors } from "../support/doors.ts"
-import { attack, emptied, visit, withstand } from "../support/siege.ts"
+import { type Door, Doors, PASSWORD } from "../support/doors.ts"
+import { type Attacker, attack, emptied, SERVED_WITHIN_MS, visit, withstand } from "../support/siege.ts"
 import { frame, Opcode, upgradeText } from "./frames.ts"
 
 setDefaultTimeout(60_000)
@@ -32,7 +33,7 @@ afterAll(async () => {
 })
 
 /** A CONNECT of MQTT 5.0 with a keep-alive of a second. */
-const connectBytes = (index: number) =>
+const connectBytes = (index: number, fields: object = {}) =>
   mqtt.generate({
     cmd: "connect",
     protocolId: "MQTT",
@@ -40,7 +41,10 @@ const connectBytes = (index: number) =>
     clean: true,
     keepalive: 1,
     clientId: `announcer-${index}`,
+    ...fields,
   })
+/** The reason of the CONNACK that somebody was answered. */
+const reasonOf = ({ answer }: Attacker): number | undefined => answer?.[3]
 const HELLO = hex("16 03 01 00 c8 01 00 00 c4 03 03")
 const NOTHING = Buffer.alloc(0)
 /** What every length of 256 MiB looks like, less one byte. */
@@ -97,6 +101,34 @@ describe("2,000 connections", () => {
     const first = (index: number) => Buffer.concat([upgrade, frames[index % frames.length]!])
     await withstand(doors, () => attack(doors.ports.ws, 2000, first))
   })
+})
+
+test("2,000 guesses at a password, from eight addresses: few are looked at, and who comes from elsewhere is in within a second", async () => {
+  const from = (address: string, fields: object) =>
+    Buffer.concat([Buffer.from(`PROXY TCP4 ${address} 127.0.0.1 4711 1883\r\n`), connectBytes(0, fields)])
+  const guess = (index: number) =>
+    from(`192.0.2.${index % 8}`, { clientId: `guess-${index}`, username: "user 0", password: Buffer.from(`${index}`) })
+  const attackers = await attack(doors.ports.guarded, 2000, guess)
+  const start = performance.now()
+  const visitors = await attack(doors.ports.guarded, 3, (index) => {
+    const password = Buffer.from(PASSWORD)
+    return from(`198.51.100.${index}`, { clientId: `visitor-${index}`, username: `user ${index + 1}`, password })
+  })
+  const visits = visitors.map(async (visitor) => {
+    await visitor.until(() => visitor.answer !== undefined, "CONNACK")
+    return performance.now() - start
+  })
+  expect(Math.min(...(await Promise.all(visits)))).toBeLessThan(SERVED_WITHIN_MS)
+  expect(visitors.map(reasonOf)).toEqual([Reason.Success, Reason.Success, Reason.Success])
+  for (const visitor of visitors) visitor.destroy()
+  for (const attacker of attackers) await attacker.until(() => attacker.hasEnded, "the end")
+  const wrong = attackers.filter((attacker) => reasonOf(attacker) === Reason.BadUserNameOrPassword)
+  expect(wrong.length).toBeLessThan(8 * 60) // 36 at once, and then one a second
+  const others = new Set(attackers.filter((attacker) => !wrong.includes(attacker)).map(reasonOf))
+  others.delete(Reason.ServerUnavailable) // it took longer than they had to connect
+  expect([...others]).toEqual([Reason.ServerBusy])
+  for (const attacker of attackers) attacker.destroy()
+  await emptied(doors)
 })
 
 describe("another protocol than the door's", () => {

@@ -1,7 +1,8 @@
 /** Brokers for the tests of the listeners: with any listener, with what they log noted, and closed after the test. */
-import { Broker, type BrokerOptions, type Listener } from "../../src/broker/broker.ts"
+import { Broker } from "../../src/broker/broker.ts"
+import type { BrokerOptions, Listener } from "../../src/broker/options.ts"
 import type { Auth, Client, Connecting, Logger } from "../../src/broker/ports.ts"
-import type { ManualClock } from "../support/clock.ts"
+import type { ManualClock } from "../../src/testing/clock.ts"
 import { coreOf, eventually } from "./socket.ts"
 
 const open: Broker[] = []

@@ -1,13 +1,15 @@
 /** Bytes through every door: whole and in order whatever the sockets take, bounded where they wait, held back, and ended. */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
-import type { BrokerOptions } from "../../src/broker/broker.ts"
 import type { Core } from "../../src/broker/core.ts"
+import type { Hooks } from "../../src/broker/hooks.ts"
+import type { BrokerOptions } from "../../src/broker/options.ts"
 import { type ProtocolLevel, Reason } from "../../src/codec/index.ts"
 import { type Auth, allowAll, tcp, websocket } from "../../src/index.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { Certificates } from "../support/certificates.ts"
-import { ManualClock } from "../support/clock.ts"
+import { LateStore } from "../support/store.ts"
 import { closeBrokers, serve } from "./brokers.ts"
-import { FrameClient } from "./frames.ts"
+import { FrameClient, Opcode } from "./frames.ts"
 import { eventually, type PacketClient, RawClient } from "./socket.ts"
 
 setDefaultTimeout(60_000)
@@ -20,22 +22,32 @@ interface Door {
   readonly name: string
   listener(auth: Auth): Parameters<typeof serve>[0]
   open(port: number, level?: ProtocolLevel): Promise<PacketClient>
+  /** Ends the connection, unbroken; resolves when the broker has seen it, if it would look while the client has to wait. */
+  leave(client: PacketClient): Promise<void>
 }
+
+const closeHalf = async (client: PacketClient) => client.end()
 
 const overTcp: Door = {
   name: "TCP",
   listener: (auth) => tcp({ port: 0, auth }),
   open: (port, level) => RawClient.open(port, level),
+  leave: closeHalf,
 }
 const overTls: Door = {
   name: "TLS",
   listener: (auth) => tcp({ port: 0, auth, tls: certificates.files("server") }),
   open: (port, level) => RawClient.open({ port, tls: { ca: certificates.text("ca") } }, level),
+  leave: closeHalf,
 }
 const overWebSocket: Door = {
   name: "WebSocket",
   listener: (auth) => websocket({ port: 0, auth }),
   open: (port, level = 5) => FrameClient.request(port, { level }),
+  async leave(client) {
+    ;(client as FrameClient).sendFrame(Opcode.close, Buffer.from([0x03, 0xe8])) // 1000
+    await client.until(() => client.hasEnded, "the answer to it")
+  },
 }
 const streams = [overTcp, overTls]
 const doors = [...streams, overWebSocket]
@@ -68,6 +80,78 @@ function hesitant() {
   const { promise: decision, resolve: decide } = Promise.withResolvers<boolean>()
   const auth: Auth = { authenticate: ({ clientId }) => (clientId === "late" ? decision : true) }
   return { auth, decide }
+}
+
+/** What a client may have to wait for that is called `leaving` and publishes to `first`. */
+interface Wait {
+  readonly auth?: Auth
+  readonly hooks?: Hooks
+  readonly store?: LateStore
+  /** How many of its messages the broker has taken when it has to wait. */
+  readonly messages: number
+  end(): unknown
+}
+
+function pending<A>(answer: A) {
+  const { promise, resolve } = Promise.withResolvers<A>()
+  return { promise, end: () => resolve(answer) }
+}
+
+const waits: [what: string, begin: () => Wait][] = [
+  [
+    "who it is",
+    () => {
+      const { promise, end } = pending(true)
+      return { auth: { authenticate: ({ clientId }) => clientId !== "leaving" || promise }, messages: 0, end }
+    },
+  ],
+  ["what it may publish", awaitedPermission],
+  [
+    "a hook",
+    () => {
+      const { promise, end } = pending(undefined)
+      return { hooks: { onMessage: ({ topic }) => (topic === "first" ? promise : undefined) }, messages: 1, end }
+    },
+  ],
+  [
+    "the disk",
+    () => {
+      const store = new LateStore()
+      return { store, messages: 3, end: () => store.commitAll() }
+    },
+  ],
+]
+
+function awaitedPermission(): Wait {
+  const { promise, end } = pending(true)
+  return {
+    auth: { authenticate: () => true, authorize: (_, __, topic) => topic !== "first" || promise },
+    messages: 1,
+    end,
+  }
+}
+
+/** A client with a will that has something to wait for, says more behind that, and goodbye; and who sees what comes of it. */
+async function lastWords(door: Door, { auth, hooks, store, messages }: Wait) {
+  const limits = { receiveMaximum: 1 } // so that few acknowledgements that the disk owes are too many
+  const { broker, core, open, connect } = await served(door, { limits, ...(store !== undefined && { store }) }, auth)
+  if (hooks !== undefined) broker.use(hooks)
+  const watcher = await connect("watcher")
+  await watcher.subscribe("#")
+  const leaving = await open(4)
+  leaving.sendConnect("leaving", { will: { topic: "will", payload: Buffer.from("lost"), qos: 0, retain: false } })
+  for (const messageId of [1, 2, 3]) leaving.publish("first", "words", { qos: 1, messageId, retain: true })
+  const { metrics } = core
+  await eventually(() => metrics.connectsReceived === 2 && metrics.publishReceived === messages, "that it has to wait")
+  leaving.publish("second", "words")
+  leaving.send({ cmd: "disconnect" })
+  /** The topics that have come since the last time. */
+  const seen = async () => {
+    watcher.send({ cmd: "pingreq" })
+    await watcher.until(() => watcher.packets.some(({ cmd }) => cmd === "pingresp"), "the answer to a ping")
+    return watcher.take().flatMap(({ cmd, topic }) => (cmd === "publish" ? [topic] : []))
+  }
+  return { core, leaving, seen }
 }
 
 for (const door of doors)
@@ -185,6 +269,57 @@ for (const door of doors)
         expect(core.peers.size).toBe(1)
       })
 
+      for (const [what, begin] of waits)
+        test(`of a client that waits for ${what} comes after what it has said`, async () => {
+          const wait = begin()
+          const { core, leaving, seen } = await lastWords(door, wait)
+          await door.leave(leaving)
+          const before = await seen()
+          expect([before.includes("second"), before.includes("will"), core.peers.size]).toEqual([false, false, 2])
+          await wait.end()
+          await eventually(() => core.peers.size === 1, "its end")
+          expect([...before, ...(await seen())]).toEqual(["first", "first", "first", "second"]) // [MQTT-3.1.2-8]
+        })
+
+      test("of a client that waits is at once where its connection breaks, and nothing else is heard of it", async () => {
+        const wait = awaitedPermission()
+        const { core, leaving, seen } = await lastWords(door, wait)
+        leaving.destroy()
+        await eventually(() => core.peers.size === 1, "its end")
+        expect(await seen()).toEqual(["will"])
+        await wait.end()
+        expect(await seen()).toEqual([])
+      })
+
+      test("of a client that breaks off while it is decided on leaves nothing of it", async () => {
+        const { auth, decide } = hesitant()
+        const { core, open } = await served(door, {}, auth)
+        const late = await open()
+        late.sendConnect("late")
+        late.publish("t", "never")
+        await eventually(() => core.metrics.connectsReceived === 1, "the CONNECT")
+        late.destroy()
+        await eventually(() => core.peers.size === 0, "no peer")
+        decide(true)
+        await Bun.sleep(0)
+        expect([core.sessions.size, core.metrics.connections, core.metrics.publishReceived]).toEqual([0, 0, 0])
+      })
+
+      test("of a client that leaves and is never decided on comes with its time to CONNECT", async () => {
+        const clock = new ManualClock()
+        const { core, open } = await served(door, { clock, limits: { connectTimeoutSeconds: 10 } }, hesitant().auth)
+        const late = await open()
+        late.sendConnect("late")
+        late.publish("t", "never")
+        await eventually(() => core.metrics.connectsReceived === 1, "the CONNECT")
+        await door.leave(late)
+        expect(core.peers.size).toBe(1)
+        clock.advance(10)
+        clock.advance(3)
+        await eventually(() => core.peers.size === 0, "no peer")
+        expect(core.metrics.connections).toBe(0)
+      })
+
       test("broker.close() says 0x8B, behind everything else that is on its way to a slow reader", async () => {
         const { broker, core, port, connect } = await served(door, {
           limits: { maximumBacklogBytes: 64 * 1024 * 1024 },
@@ -222,6 +357,24 @@ for (const door of streams)
       await client.until(() => client.hasClosed, "the close")
     })
 
+    test("and has been heard, too, when it is decided on only afterwards", async () => {
+      const { auth, decide } = hesitant()
+      const { core, open, connect } = await served(door, {}, auth)
+      const subscriber = await connect("subscriber")
+      await subscriber.subscribe("#")
+      const late = await open(4)
+      late.sendConnect("late")
+      late.publish("a", "said")
+      late.end()
+      await eventually(() => core.metrics.connectsReceived === 2, "the CONNECT")
+      subscriber.send({ cmd: "pingreq" })
+      await subscriber.next("pingresp")
+      decide(true)
+      expect((await subscriber.next("publish")).payload.toString()).toBe("said")
+      await late.until(() => late.hasClosed, "the close")
+      await eventually(() => core.peers.size === 1, "its end")
+    })
+
     test("a decision that takes its time holds the connection: what follows waits, in order, and in the client's own buffers", async () => {
       const { auth, decide } = hesitant()
       const { core, open, connect } = await served(door, { limits: { maximumBacklogBytes: 256 * 1024 * 1024 } }, auth)
@@ -248,19 +401,6 @@ for (const door of streams)
       decide(true)
       for (let i = 0; i < count; i++) expect((await watcher.next("publish")).topic).toBe(`t/${i}`)
       expect((await late.next("connack")).reasonCode).toBe(0)
-    })
-
-    test("a client that has gone while it was decided on is nobody any more", async () => {
-      const { auth, decide } = hesitant()
-      const { core, open } = await served(door, {}, auth)
-      const late = await open()
-      late.sendConnect("late")
-      await eventually(() => core.metrics.connectsReceived === 1, "the CONNECT")
-      late.destroy()
-      await late.until(() => late.hasClosed, "the close")
-      decide(true)
-      await eventually(() => core.peers.size === 0, "no peer")
-      expect([core.sessions.size, core.metrics.connections]).toEqual([0, 0])
     })
 
     test("a client that is told to go and stays is cut off", async () => {

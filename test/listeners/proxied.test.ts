@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { Reason } from "../../src/codec/index.ts"
 import { allowAll, type TcpOptions, tcp } from "../../src/index.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { hex } from "../support/bytes.ts"
-import { ManualClock } from "../support/clock.ts"
 import { closeBrokers, Doorman, refusal, serve } from "./brokers.ts"
 import { eventually, RawClient } from "./socket.ts"
 

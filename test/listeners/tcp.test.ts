@@ -1,6 +1,7 @@
 /** MQTT over TCP: who may listen where, how long it waits, how it closes, and how many may come. Bytes: flow.test.ts */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { Broker, type BrokerOptions } from "../../src/broker/broker.ts"
+import { Broker } from "../../src/broker/broker.ts"
+import type { BrokerOptions } from "../../src/broker/options.ts"
 import { Reason } from "../../src/codec/index.ts"
 import { allowAll, denyAll, ManjuError, type TcpOptions, tcp } from "../../src/index.ts"
 import { closeBrokers, serve } from "./brokers.ts"

@@ -5,8 +5,8 @@ import { connect as connectSocket } from "node:net"
 import { connect as connectSecurely } from "node:tls"
 import { allowAll, type TcpOptions, type TlsOptions, tcp, websocket } from "../../src/index.ts"
 import { type Keys, readKeys, watchKeys } from "../../src/listeners/tls.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { Certificates } from "../support/certificates.ts"
-import { ManualClock } from "../support/clock.ts"
 import { connect, endClients } from "../support/mqttjs.ts"
 import { handshake } from "../support/s-client.ts"
 import { closeBrokers, lookAgain, lookUntil, serve } from "./brokers.ts"
@@ -136,6 +136,16 @@ for (const [kind, open] of doors)
   })
 
 describe("the files of a listener", () => {
+  test("that were no good and are again as they were: that is said, once", async () => {
+    const { core, lines } = await served()
+    writeFileSync(own().cert, "not a certificate")
+    core.files.touch()
+    put("server")
+    core.files.touch()
+    core.files.touch()
+    expect(lines("info")).toEqual(["info: door: the certificate that stayed is back in its files"])
+  })
+
   test("both no good at once: that is said once", async () => {
     const { core, look, lines, clock } = await served()
     for (const path of Object.values(own())) writeFileSync(path, "not a certificate")

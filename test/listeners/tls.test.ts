@@ -2,10 +2,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { writeFileSync } from "node:fs"
 import { allowAll, type TcpOptions, type TlsOptions, tcp } from "../../src/index.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { run } from "../clients/support.ts"
 import { hex } from "../support/bytes.ts"
 import { Certificates, PASSPHRASE } from "../support/certificates.ts"
-import { ManualClock } from "../support/clock.ts"
 import { connect, endClients } from "../support/mqttjs.ts"
 import { handshake, talk } from "../support/s-client.ts"
 import { closeBrokers, refusal, serve } from "./brokers.ts"
@@ -82,6 +82,16 @@ describe("real clients", () => {
     expect(await stranger.then(String, (error) => error.code)).toMatch(/UNABLE_TO_VERIFY|SELF_SIGNED|CERT_SIGNATURE/)
     await connect(port, 5, { protocol: "mqtts", ca: certificates.text("ca") })
   })
+
+  for (const version of ["-tls1_2", "-tls1_3"])
+    test(`${version}: one that does not trust the certificate does not say so, and what it may mean is said`, async () => {
+      const { port, logged, core } = await serve(secure())
+      await talk(port, [version, "-CAfile", certificates.path("rogueCa.crt"), "-verify_return_error"], visit)
+      await eventually(() => core.peers.size === 0 && logged.length > 0, "the end")
+      expect(logged).toEqual([
+        expect.stringMatching(/^info: closing .* TLS: .* \(perhaps it does not trust the certificate\)$/),
+      ])
+    })
 
   test("a certificate with those between it and the root is enough for who knows the root alone", async () => {
     const { port } = await serve(secure(certificates.files("chained")))
@@ -244,7 +254,9 @@ describe("what is not TLS", () => {
     await client.until(() => client.hasClosed, "the close")
     await eventually(() => core.peers.size === 0, "no peer")
     expect(core.metrics.connectsReceived).toBe(0)
-    expect(logged).toEqual([expect.stringMatching(/^info: closing 127\.0\.0\.1 on secure: TLS: ./)])
+    expect(logged).toEqual([
+      expect.stringMatching(/^info: closing 127\.0\.0\.1 on secure: TLS: .* \(perhaps it does not speak TLS\)$/),
+    ])
   })
 
   test("a handshake that never begins, or never ends, is closed after the time to CONNECT", async () => {

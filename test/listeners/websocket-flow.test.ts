@@ -2,10 +2,10 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { ServerWebSocket } from "bun"
 import mqtt from "mqtt-packet"
-import type { BrokerOptions } from "../../src/broker/broker.ts"
+import type { BrokerOptions } from "../../src/broker/options.ts"
 import { type Auth, allowAll, websocket } from "../../src/index.ts"
 import { type DoorData, WebSocketDoor } from "../../src/listeners/websocket.ts"
-import { ManualClock } from "../support/clock.ts"
+import { ManualClock } from "../../src/testing/clock.ts"
 import { Harness } from "../support/harness.ts"
 import { closeBrokers, serve } from "./brokers.ts"
 import { FrameClient, Opcode } from "./frames.ts"
@@ -167,20 +167,6 @@ describe("while a decision takes its time", () => {
       expect(frames).toBeLessThan(10_000) // each costs memory, whatever is in it
     }
     await eventually(() => core.peers.size === 1, "no peer but the watcher")
-  })
-
-  test("a client that has gone meanwhile is nobody any more", async () => {
-    const { auth, decide } = hesitant()
-    const { port, core } = await served({}, auth)
-    const late = await FrameClient.request(port)
-    late.sendConnect("late")
-    late.publish("t", "never")
-    await eventually(() => core.metrics.connectsReceived === 1, "the CONNECT")
-    late.destroy()
-    await eventually(() => core.peers.size === 0, "no peer")
-    decide(true)
-    await Bun.sleep(0)
-    expect([core.sessions.size, core.metrics.connections, core.metrics.publishReceived]).toEqual([0, 0, 0])
   })
 })
 

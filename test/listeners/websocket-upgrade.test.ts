@@ -111,7 +111,9 @@ describe("pages", () => {
       expect(answered).toBe(status)
       if (status === 101) return
       const page = JSON.stringify(origin)
-      expect(logged).toEqual([`info: refused a page of ${page} (127.0.0.1) on door: not among its origins`])
+      expect(logged).toEqual([
+        `info: refused a page of ${page} (127.0.0.1) on door: not among its origins; --origins adds it, in code the option origins`,
+      ])
       expect(core.metrics.socketsOpened).toBe(0)
     })
 })
@@ -210,6 +212,26 @@ describe("a dashboard with WebSocket on its port", () => {
     expect(await status({ path: "/mqtt", headers: { Origin: "https://evil.example" } })).toBe(403)
     expect(await status({ path: "/readyz" })).toBe(200)
   })
+
+  const page = { Upgrade: undefined, "Sec-WebSocket-Key": undefined }
+  const answers: [what: string, request: UpgradeRequest, status: number][] = [
+    ["/healthz", { path: "/healthz", headers: page }, 200],
+    ["/readyz", { path: "/readyz", headers: page }, 200],
+    ["a path that is not there", { path: "/", headers: page }, 404],
+    ["a WebSocket elsewhere", { path: "/elsewhere" }, 404],
+    ["no WebSocket", { path: "/mqtt", headers: { Upgrade: undefined } }, 426],
+    ["another subprotocol", { path: "/mqtt", headers: { "Sec-WebSocket-Protocol": "chat" } }, 400],
+    ["another version", { path: "/mqtt", headers: { "Sec-WebSocket-Version": "7" } }, 426],
+    ["a page of elsewhere", { path: "/mqtt", headers: { Origin: "https://evil.example" } }, 403],
+  ]
+  for (const [what, request, status] of answers)
+    test(`holds no connection for who asks for ${what}: ${status}, closed`, async () => {
+      const { port } = await serve(house({ path: "/mqtt" }))
+      const client = await FrameClient.request(port, request)
+      expect([client.status, client.header("Connection")]).toEqual([status, ["close"]])
+      await client.until(() => client.hasEnded, "the end")
+      client.destroy()
+    })
 
   test("and without, there is no MQTT", async () => {
     const { port, core } = await serve(dashboard({ port: 0 }))

@@ -39,6 +39,7 @@ describe("match visits what the pattern matches, each once", () => {
         retained.match(pattern, (message) => visited.push(message))
         const expected = [...plain].filter(([each]) => matches(pattern, each)).map(([, message]) => message)
         expect(visited.sort()).toEqual(expected.sort())
+        expect([...retained.matching(pattern)].sort()).toEqual(expected)
       }
       for (const name of names) retained.delete(name)
       expect(retained.count).toBe(0)
@@ -54,4 +55,21 @@ test("a topic that is only on the way to another has no message", () => {
   )
   expect([retained.delete("a/b"), retained.delete("a/b/c/d"), retained.count]).toEqual([undefined, undefined, 1])
   expect([retained.delete("a/b/c"), retained.delete("a/b/c"), retained.count]).toEqual(["x", undefined, 0])
+})
+
+test("what is gone through in parts holds what stays, each once, while others come and go", () => {
+  const retained = new RetainedMessages<string>()
+  const stays = Array.from({ length: 50 }, (_, n) => `a/${n}/x`)
+  for (const name of stays) {
+    retained.set(name, name)
+    retained.set(`${name}/passing`, "passing")
+  }
+  const seen: string[] = []
+  for (const message of retained.matching("a/#")) {
+    seen.push(message)
+    for (let n = 0; n < 50; n += 3) retained.delete(`a/${n}/x/passing`)
+    retained.set("a/new", "passing")
+    retained.set("a/0/new", "passing")
+  }
+  expect(seen.filter((message) => message !== "passing")).toEqual(stays)
 })

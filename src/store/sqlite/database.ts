@@ -70,12 +70,7 @@ export class StoreDatabase {
   /** Everything but the deliveries that wait. */
   *load(): Generator<Stored> {
     const { db, statements } = this
-    for (const { will, disconnectedAt, ...session } of db.select().from(sessions).all()) {
-      yield {
-        kind: "session",
-        session: { ...session, disconnectedAt: disconnectedAt ?? undefined, will: willOf(will) },
-      }
-    }
+    for (const row of db.select().from(sessions).all()) yield { kind: "session", session: sessionOf(row) }
     for (const { identifier, qos, retainHandling, ...rest } of db.select().from(subscriptions).all()) {
       const options = { qos: qos as 0 | 1 | 2, retainHandling: retainHandling as 0 | 1 | 2 }
       yield { kind: "subscribed", subscription: { ...rest, ...options, identifier: identifier ?? undefined } }
@@ -92,8 +87,7 @@ export class StoreDatabase {
 
   /** The deliveries of `owner` that wait, behind the sequence `after`, in order. */
   page(owner: string, after: number, limit: number): StoredDelivery[] {
-    const rows = this.statements.page.rows({ owner, after, limit }) as PageRow[]
-    return rows.map((row) => waitingOf(owner, row))
+    return this.statements.page.rows({ owner, after, limit }).map((row) => waitingOf(owner, row))
   }
 
   close(): void {
@@ -152,10 +146,15 @@ export class StoreDatabase {
     }
   }
 
-  private putSession({ clientId, expirySeconds, disconnectedAt, will }: StoredSession): void {
-    const column: WillColumn | null =
-      will === undefined ? null : { ...will, payload: base64(will.payload), properties: base64(will.properties) }
-    this.statements.putSession.run({ clientId, expirySeconds, disconnectedAt: disconnectedAt ?? null, will: column })
+  private putSession({ clientId, username, expirySeconds, disconnectedAt, will }: StoredSession): void {
+    this.statements.putSession.run({
+      clientId,
+      username: username ?? null,
+      isAnonymous: username === null,
+      expirySeconds,
+      disconnectedAt: disconnectedAt ?? null,
+      will: will === undefined ? null : JSON.stringify(columnOf(will)),
+    })
   }
 
   private removeSession(clientId: string): void {
@@ -163,7 +162,6 @@ export class StoreDatabase {
     statements.removeSession.run({ clientId })
     statements.removeSubscriptions.run({ clientId })
     statements.removeAllReceived.run({ clientId })
-    this.settlements.flush(clientId)
     for (const { id } of statements.removeDeliveries.all({ owner: clientId })) this.settlements.abandon(id)
   }
 
@@ -194,7 +192,7 @@ export class StoreDatabase {
 
   /** The receiver has the message: only the packet id is kept. */
   private release(owner: string, sequence: number): void {
-    this.settlements.abandon(this.statements.messageOf.rows({ owner, sequence })[0]?.[0] as number | null | undefined)
+    this.settlements.abandon(this.statements.messageOf.rows({ owner, sequence })[0]?.[0])
     this.statements.release.run({ owner, sequence })
   }
 
@@ -220,6 +218,21 @@ export class StoreDatabase {
       .innerJoin(messages, eq(messages.id, retained.messageId))
       .all()
     for (const { message } of rows) yield { kind: "retained", message: messageOf(message) }
+  }
+}
+
+function sessionOf({
+  isAnonymous,
+  username,
+  disconnectedAt,
+  will,
+  ...rest
+}: typeof sessions.$inferSelect): StoredSession {
+  return {
+    ...rest,
+    username: isAnonymous ? null : (username ?? undefined),
+    disconnectedAt: disconnectedAt ?? undefined,
+    will: willOf(will),
   }
 }
 
@@ -278,6 +291,10 @@ function messageOf({ expirySeconds, expiresAt, qos, ...rest }: typeof messages.$
   }
 }
 
+function columnOf(will: StoredWill): WillColumn {
+  return { ...will, payload: will.payload.toBase64(), properties: will.properties.toBase64() }
+}
+
 function willOf(column: WillColumn | null): StoredWill | undefined {
   if (column === null) return undefined
   return {
@@ -285,12 +302,4 @@ function willOf(column: WillColumn | null): StoredWill | undefined {
     payload: Buffer.from(column.payload, "base64"),
     properties: Buffer.from(column.properties, "base64"),
   }
-}
-
-function base64(bytes: Uint8Array): string {
-  return bufferOf(bytes).toString("base64")
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -5,9 +5,10 @@ type Value = string | number | boolean | Uint8Array | null
 
 /**
  * A statement that Drizzle has written and SQLite runs: for those that run for every message. Drizzle's own way from named
- * values to SQLite and back costs 2 us a call, more than the statement itself.
+ * values to SQLite and back costs 2 us a call, more than the statement itself; and the objects that it makes of rows 3 us
+ * each, where a list costs 0.7.
  */
-export class Direct<Values extends Record<string, Value>> {
+export class Direct<Values extends Record<string, Value>, Row extends unknown[] = never> {
   private readonly statement: Statement<unknown, Value[]>
   private readonly names: readonly (keyof Values)[]
 
@@ -22,8 +23,8 @@ export class Direct<Values extends Record<string, Value>> {
   }
 
   /** The rows as lists of what was selected. */
-  rows(values: Values): unknown[][] {
-    return this.statement.values(...this.bind(values)) as unknown[][]
+  rows(values: Values): Row[] {
+    return this.statement.values(...this.bind(values)) as Row[]
   }
 
   private bind(values: Values): Value[] {

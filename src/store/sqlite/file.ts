@@ -7,7 +7,9 @@
  */
 import { constants, Database } from "bun:sqlite"
 import { existsSync, rmSync, statSync } from "node:fs"
+import { dirname } from "node:path"
 import { pathToFileURL } from "node:url"
+import { DrizzleQueryError } from "drizzle-orm"
 import { migrations } from "./migrations.ts"
 
 /** `power`: a commit survives a power cut. `process`: it survives the process, and most power cuts. */
@@ -31,8 +33,8 @@ export interface OpenFile {
 /** Opens or makes the database, for this process alone. Throws an `Error` that names the file and says what is wrong. */
 export function openFile(path: string, durability: Durability): OpenFile {
   const isFile = path !== ":memory:"
-  if (isFile && sizeOf(path) > 0) closing(openToRead(path, true), () => undefined)
   return naming(path, () => {
+    if (isFile && sizeOf(path) > 0) closing(openToRead(path, true), () => undefined)
     const lock = isFile ? lockFile(`${path}-lock`) : undefined
     try {
       const sqlite = new Database(path, { create: true, readwrite: true })
@@ -89,18 +91,29 @@ export function naming<T>(path: string, act: () => T): T {
   try {
     return act()
   } catch (error) {
-    const { message, cause } = error as Error
-    if (message.startsWith(path)) throw error
-    const reason = cause instanceof Error ? cause.message : message
+    const { message } = error as Error
+    if (message.startsWith(`${path} `)) throw error
+    const reason = noPlaceFor(path) ?? ((error instanceof DrizzleQueryError && error.cause?.message) || message)
     throw new Error(`${path} cannot be used: ${reason.replaceAll("\n", " ")}`, { cause: error })
   }
 }
 
-/** Leaves one file: the log is empty, so that a copy of the database is all of it. */
+/** Why there can be no file at a path, which SQLite does not tell; undefined: there could be one. */
+function noPlaceFor(path: string): string | undefined {
+  if (existsSync(path)) return statSync(path).isDirectory() ? "it is a folder" : undefined
+  const folder = dirname(path)
+  if (!existsSync(folder)) return "its folder is not there"
+  return statSync(folder).isDirectory() ? undefined : "its folder is none"
+}
+
+/** Leaves one file: the log is empty, so that a copy of the database is all of it. Where the disk is full, the log stays. */
 function close(sqlite: Database, lock: { release(): void } | undefined): void {
-  sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)")
-  sqlite.close()
-  lock?.release()
+  try {
+    sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)")
+  } finally {
+    sqlite.close()
+    lock?.release()
+  }
 }
 
 function migrate(sqlite: Database): void {
@@ -152,7 +165,7 @@ function lockFile(path: string): { release(): void } {
     } catch (error) {
       lock.close()
       if ((error as { code?: string }).code !== "SQLITE_BUSY") throw error
-      throw new Error("another manju is using it", { cause: error })
+      throw new Error("another broker is using it", { cause: error })
     }
     const release = () => {
       rmSync(path, { force: true })

@@ -1,4 +1,5 @@
 /** Looking at a database without being its broker: what it holds, and a copy of it, while one may be using it. */
+import { existsSync, rmSync } from "node:fs"
 import { count, isNotNull, isNull, sql, sum } from "drizzle-orm"
 import { drizzle } from "drizzle-orm/bun-sqlite"
 import { closing, naming, openToRead } from "./file.ts"
@@ -40,9 +41,18 @@ export function inspect(path: string): Inspection {
   })
 }
 
-/** Copies a database, in use or not, to a file that must not be there yet. Throws an `Error` that says what is wrong. */
+/**
+ * Copies a database, in use or not, to a file that must not be there yet. Throws an `Error` that says what is wrong; what there is of the
+ * copy then goes.
+ */
 export function backup(path: string, to: string): void {
+  if (existsSync(to)) throw new Error(`${to} is there already`)
   closing(openToRead(path), (sqlite) => {
-    naming(to, () => drizzle(sqlite).run(sql`VACUUM INTO ${to}`))
+    try {
+      naming(to, () => drizzle(sqlite).run(sql`VACUUM INTO ${to}`))
+    } catch (error) {
+      rmSync(to, { force: true })
+      throw error
+    }
   })
 }

@@ -18,6 +18,8 @@ export interface Request {
     | { name: "commit"; changes: Parcel }
     | { name: "page"; owner: string; after: number; limit: number }
     | { name: "close" }
+    /** Of a thread that does nothing else: a copy of the database at `path`. */
+    | { name: "backup"; path: string; to: string }
 }
 
 export interface Answer {

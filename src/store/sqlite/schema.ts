@@ -12,10 +12,13 @@ export type WillColumn = Omit<StoredWill, "payload" | "properties"> & { payload:
 
 export const sessions = sqliteTable("session", {
   clientId: text("client_id").primaryKey(),
+  /** Whose it is. Null: an anonymous client's, if the other column says so; else nobody knows, the row is older than that. */
+  username: text("username"),
+  isAnonymous: integer("is_anonymous", { mode: "boolean" }).notNull().default(false),
   expirySeconds: integer("expiry_seconds").notNull(),
   /** Null: it was connected when the broker stopped. */
   disconnectedAt: integer("disconnected_at"),
-  /** Its Will Message and the delay; the byte strings in base64. */
+  /** Its Will Message and the delay; the byte strings in base64. Null: it has none; older rows say so in JSON, as `null`. */
   will: text("will", { mode: "json" }).$type<WillColumn>(),
 })
 

@@ -43,7 +43,7 @@ export class Settlements {
     if (runs === undefined) return
     this.settled.delete(owner)
     for (const { first, last } of runs) {
-      for (const [id] of this.statements.settle.rows({ owner, first, last })) this.abandon(id as number | null)
+      for (const [id] of this.statements.settle.rows({ owner, first, last })) this.abandon(id)
     }
   }
 

@@ -39,13 +39,17 @@ export function prepareStatements(db: BunSQLiteDatabase, sqlite: Database) {
       .insert(sessions)
       .values({
         clientId: p("clientId"),
+        username: p("username"),
+        isAnonymous: p("isAnonymous"),
         expirySeconds: p("expirySeconds"),
         disconnectedAt: p("disconnectedAt"),
-        will: p("will"),
+        will: sql`${p("will")}`, // JSON already
       })
       .onConflictDoUpdate({
         target: sessions.clientId,
         set: {
+          username: sql`excluded.username`,
+          isAnonymous: sql`excluded.is_anonymous`,
           expirySeconds: sql`excluded.expiry_seconds`,
           disconnectedAt: sql`excluded.disconnected_at`,
           will: sql`excluded.will`,
@@ -140,7 +144,7 @@ export function prepareStatements(db: BunSQLiteDatabase, sqlite: Database) {
         .where(theDelivery)
         .prepare(),
     ),
-    messageOf: new Direct<DeliveryName>(
+    messageOf: new Direct<DeliveryName, MessageIdRow>(
       sqlite,
       db.select({ id: deliveries.messageId }).from(deliveries).where(theDelivery).prepare(),
     ),
@@ -149,7 +153,7 @@ export function prepareStatements(db: BunSQLiteDatabase, sqlite: Database) {
       db.update(deliveries).set({ messageId: sql`null` }).where(theDelivery).prepare(),
     ),
     /** The deliveries `first` to `last` of an owner; gives the ids of their messages. */
-    settle: new Direct<{ owner: string; first: number; last: number }>(
+    settle: new Direct<{ owner: string; first: number; last: number }, MessageIdRow>(
       sqlite,
       db
         .delete(deliveries)
@@ -200,8 +204,8 @@ export function prepareStatements(db: BunSQLiteDatabase, sqlite: Database) {
       .values({ name: p("name"), value: p("value") })
       .onConflictDoUpdate({ target: totals.name, set: { value: sql`excluded.value` } })
       .prepare(),
-    /** To be read as `PageRow`s: a client that drains a long queue waits for these, and objects cost three times as much. */
-    page: new Direct<{ owner: string; after: number; limit: number }>(
+    /** What waits behind the sequence `after`, in order. */
+    page: new Direct<{ owner: string; after: number; limit: number }, PageRow>(
       sqlite,
       db
         .select({
@@ -251,7 +255,10 @@ export function prepareStatements(db: BunSQLiteDatabase, sqlite: Database) {
   }
 }
 
-/** What SQLite gives for a row of `page`. */
+/** Null: it is released. */
+type MessageIdRow = [id: number | null]
+
+/** What `page` selects, in its order, as SQLite gives it. */
 export type PageRow = [
   sequence: number,
   qos: number,

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs"
 import type { Stored } from "../../broker/ports.ts"
 import { StoreDatabase } from "./database.ts"
+import { backup } from "./inspect.ts"
 import { type Answer, type Parcel, packDeliveries, packItems, type Request, unpackItems } from "./protocol.ts"
 
 declare const self: Worker
@@ -29,6 +30,9 @@ function answer({ call }: Request): Parcel | undefined {
       return packDeliveries(database!.page(call.owner, call.after, call.limit))
     case "close":
       database?.close()
+      return undefined
+    case "backup":
+      backup(call.path, call.to)
       return undefined
   }
 }

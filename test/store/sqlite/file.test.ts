@@ -63,11 +63,34 @@ test("a damaged page: one line", async () => {
   expect((await manju("check", "--data", path)).err).toMatch(/^manju: [^\n]+\n$/)
 })
 
-test("a folder: the message names it", () => {
+test("a folder, and a path on which there can be no file: the message says so", async () => {
   using folder = temporaryFolder()
-  const path = join(folder.path, "manju.db")
-  mkdirSync(path)
-  expect(refusal(path)).toStartWith(path)
+  writeFileSync(join(folder.path, "notes.txt"), "")
+  for (const [name, problem] of [
+    ["", "it is a folder"],
+    ["missing/manju.db", "its folder is not there"],
+    ["notes.txt/manju.db", "its folder is none"],
+  ] as const) {
+    const path = join(folder.path, name)
+    expect(refusal(path)).toBe(`${path} cannot be used: ${problem}`)
+    const started = await manju("--tcp", "0", "--no-ws", "--no-http", "--data", path)
+    expect(started).toEqual({ code: 1, out: "", err: `manju: ${path} cannot be used: ${problem}\n` })
+  }
+  expect((await manju("check", "--data", folder.path)).err).toBe(
+    `manju: ${folder.path} cannot be used: it is a folder\n`,
+  )
+})
+
+test("a path that an error's message happens to begin with is named all the same", () => {
+  using folder = temporaryFolder()
+  const before = process.cwd()
+  process.chdir(folder.path)
+  try {
+    mkdirSync("d") // "disk I/O error"
+    expect(refusal("d")).toBe("d cannot be used: it is a folder")
+  } finally {
+    process.chdir(before)
+  }
 })
 
 test("a file that may not be written is refused at the start", () => {
@@ -105,7 +128,8 @@ test("backup to where it cannot be written says so", async () => {
   const path = join(folder.path, "manju.db")
   const to = join(folder.path, "missing", "copy.db")
   makeDatabase(path, 1)
-  expect((await manju("backup", "--data", path, "--to", to)).err).toContain(to)
+  const { err } = await manju("backup", "--data", path, "--to", to)
+  expect(err).toBe(`manju: ${to} cannot be used: its folder is not there\n`)
 })
 
 test("backup --to nothing does not claim to have copied", async () => {
@@ -119,7 +143,11 @@ test("a second broker on the same file is refused", async () => {
   using folder = temporaryFolder()
   const path = join(folder.path, "manju.db")
   await using _first = await BrokerProcess.start("--data", path)
-  await expect(BrokerProcess.start("--data", path).then((second) => second.kill())).rejects.toThrow()
+  expect(await manju("--tcp", "0", "--no-ws", "--no-http", "--data", path)).toEqual({
+    code: 1,
+    out: "",
+    err: `manju: ${path} cannot be used: another broker is using it\n`,
+  })
 })
 
 test("check leaves nothing behind", async () => {

@@ -145,9 +145,7 @@ async function liveThrough(disturbance: Disturbance) {
   await using broker = await BrokerProcess.start("--data", path, "--http", "0")
   const { port } = broker
   const { three, five, thread } = await prepare(broker)
-  const health = /http:.*\/readyz/
-  await eventually(() => health.test(broker.logged), "the address of its health checks")
-  const isReady = async () => (await fetch(broker.logged.match(health)![0])).ok
+  const isReady = async () => (await fetch(`http://127.0.0.1:${broker.portOf("http")}/readyz`)).ok
   const everybody = await Client.connect(port, "everybody", 5)
   await everybody.subscribe("#")
   const lasting = await Client.lasting(port, "lasting", 5)
@@ -302,3 +300,18 @@ for (const disturbance of disturbances)
       }
     })
   })
+
+test("a signal while the disk is full ends the broker as it always does, and the operator is told in one line what is not stored", async () => {
+  using folder = temporaryFolder()
+  await using broker = await BrokerProcess.start("--data", join(folder.path, "manju.db"))
+  const { three, thread } = await prepare(broker)
+  await using _strace = await disturb(thread, disturbances[0]!)
+  three.publish("kept/3", 1)
+  await eventually(() => saidOfStore(broker).length > 0, "a word on the store")
+  broker.signal("SIGTERM")
+  expect(await broker.ended()).toBe(0)
+  expect(broker.logged.trimEnd().split("\n").at(-1)).toMatch(
+    /error: closing with \d+ changes? not stored: .*(full|disk)/,
+  )
+  expect(broker.logged.match(/error: /g)).toHaveLength(2)
+})
