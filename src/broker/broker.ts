@@ -101,7 +101,8 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Registers hooks behind those there are; the returned function takes them out again. See `Hooks`.
+   * Registers hooks behind those there are; the returned function takes them out again. See `Hooks`. Throws `INVALID_OPTION` for a hook that
+   * is no function.
    *
    * @example
    * const remove = broker.use({ onConnected: (client) => console.log(`${client.clientId} from ${client.remoteAddress}`) })
@@ -305,7 +306,7 @@ export class Broker implements AsyncDisposable {
       await Bun.sleep(Math.min(pollMs, CLOSE_POLL_MS.most))
     }
     for (const peer of [...core.peers]) peer.destroy()
-    await atMost(leftMs() / 2, Promise.all(core.undecidedWills))
+    await atMost(leftMs() / 2, Promise.all(core.wills.undecided))
     core.auths.close() // not before: goodbyes make wills, and who may receive those is asked to the last
     this.subscriptions.close()
     await atMost(leftMs(), core.changes.settled())

@@ -7,11 +7,10 @@
  */
 import { Reason, type SubscribeRequest } from "../codec/index.ts"
 import { parseTopicFilter, Router, Subscription, type SubscriptionOptions, type TopicFilter } from "../router/index.ts"
-import { type Delivery, type DropReason, Message, type Session, type Will } from "../session/index.ts"
+import type { Delivery, DropReason, Message, Session, Will } from "../session/index.ts"
 import type { Operable } from "./admin.ts"
 import { ApplicationMessage } from "./application-message.ts"
 import { Auths } from "./auths.ts"
-import { isPromise } from "./decide.ts"
 import { ManjuError } from "./errors.ts"
 import { HookChains, type Outcome, Refused } from "./hook-chains.ts"
 import type { ConnectedClient, Hooks } from "./hooks.ts"
@@ -32,6 +31,7 @@ import { Storing } from "./storing.ts"
 import { Timers } from "./timers.ts"
 import { Turn } from "./turn.ts"
 import { FileWatch } from "./watch.ts"
+import { Wills } from "./wills.ts"
 
 /** A connection, as far as the broker acts on it by itself. */
 export interface Peer {
@@ -62,6 +62,7 @@ export class Core implements RegistryOwner, Sampled {
   readonly router: Router<Session>
   readonly retained: Retention
   readonly sharing: Sharing
+  readonly wills = new Wills(this)
   readonly sessions: SessionRegistry
   readonly offenders: Offenders
   readonly files: FileWatch
@@ -81,8 +82,6 @@ export class Core implements RegistryOwner, Sampled {
   readonly validatePayloadFormat: boolean
   /** Whether somebody is being asked what a client gets, in the middle of routing: whatever they do has to wait. */
   isAsking = false
-  /** Wills on which hooks are deciding. */
-  readonly undecidedWills = new Set<Promise<void>>()
   queueBytes = 0
   inflightCount = 0
   private readonly store: Store | undefined
@@ -285,49 +284,8 @@ export class Core implements RegistryOwner, Sampled {
     if (topicNames.length > 0) session.replay(subscription, topicNames)
   }
 
-  /** Publishes a will that is due, unless a hook says otherwise. While that takes its time the will is kept as one of a session of its own. */
   publishWill(will: Will, session: Session): void {
-    const { topic, payload, qos, retain, properties } = will
-    const message = Message.create(topic, payload, qos, retain, properties, this.now())
-    const { will: ask } = this.hooks
-    if (ask === undefined) {
-      this.publish(message, session)
-      return
-    }
-    const view = ApplicationMessage.of(message, this.now())
-    const outcome = ask(view, SessionRegistry.authorOf(session.clientId))
-    if (!isPromise(outcome)) {
-      this.publishDecided(message, view, outcome, session)
-      return
-    }
-    const parked = this.sessions.park(will, session)
-    const publishing = Promise.resolve(outcome)
-      .then((outcome) => {
-        this.undecidedWills.delete(publishing)
-        this.publishDecided(message, view, outcome, session)
-        parked() // at once: a crash finds either the one or the other
-      })
-      .catch((error) => this.onBug(error))
-    this.undecidedWills.add(publishing)
-  }
-
-  /** Publishes what hooks have made of a will. */
-  private publishDecided(
-    message: Message,
-    view: ApplicationMessage,
-    outcome: Outcome<ApplicationMessage>,
-    session: Session,
-  ): void {
-    const clientId = SessionRegistry.authorOf(session.clientId)
-    const decided = this.decided(message, view, outcome, "onWill")
-    if (decided === undefined) {
-      this.dropped("refused by hook", clientId, message, "sender")
-      return
-    }
-    const now = this.now()
-    decided.age(now)
-    if (decided.isExpired(now)) this.dropped("message expired", clientId, decided, "sender")
-    else this.publish(decided, session)
+    this.wills.publish(will, session)
   }
 
   /** What a hook has made of a message: the same, another one, or, where it goes no further, undefined. */

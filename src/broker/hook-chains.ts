@@ -9,6 +9,7 @@
 import { Reason, type SubscribeRequest } from "../codec/index.ts"
 import { ApplicationMessage } from "./application-message.ts"
 import { isPromise } from "./decide.ts"
+import { ManjuError } from "./errors.ts"
 import type { Awaitable, ConnectedClient, Hooks } from "./hooks.ts"
 import { type Admission, type Connecting, type Decision, isAdmission, isAllowing, type Refusal } from "./ports.ts"
 
@@ -28,6 +29,15 @@ export class Refused {
 /** What came of a value: what the deciders have made of it, or that it goes no further. */
 export type Outcome<Value> = Value | Refused
 
+const deciders = [
+  "onConnect",
+  "onAuthenticate",
+  "onSubscribe",
+  "onUnsubscribe",
+  "onMessage",
+  "onDeliver",
+  "onWill",
+] as const
 const observers = [
   "onConnected",
   "onDisconnected",
@@ -76,8 +86,13 @@ export class HookChains {
     this.wants = Object.fromEntries(observers.map((name) => [name, undefined])) as typeof this.wants
   }
 
-  /** Adds hooks behind those there are; the returned function takes them out. */
+  /** Adds hooks behind those there are; the returned function takes them out. Throws `INVALID_OPTION` for what is no function. */
   use(hooks: Hooks): () => void {
+    for (const name of [...deciders, ...observers]) {
+      const hook: unknown = hooks[name]
+      if (hook === undefined || typeof hook === "function") continue
+      throw new ManjuError("INVALID_OPTION", `${name} must be a function, not ${hook === null ? "null" : typeof hook}`)
+    }
     const entry = { hooks }
     this.registered = [...this.registered, entry]
     this.link()

@@ -91,7 +91,8 @@ export interface Hooks {
   onConnect?(client: Connecting): Awaitable<false | Refusal | Nothing>
   /**
    * Beside the listener's auth, after it: a refusal of either overrides, and one of them has to say yes. So a hook may let in whom the
-   * auth has no opinion on, and everybody where a listener has no auth. Its admission adds to the auth's: the later name and authority hold, and the first deadline.
+   * auth has no opinion on, and everybody where a listener has no auth. Its admission adds to the auth's: the later user and authority
+   * hold, and the earlier end.
    */
   onAuthenticate?(client: Connecting): Awaitable<Decision | Nothing>
   /** For each filter of a SUBSCRIBE that the auth allows. A `Reason` goes into SUBACK; `false`: 0x87. Fields replace the client's. */

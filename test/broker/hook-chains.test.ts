@@ -382,6 +382,18 @@ describe("onSubscribe changes parts of a subscription", () => {
     })
 })
 
+for (const [name, hook] of [
+  ["onMessage", null],
+  ["onAuthenticate", true],
+  ["onConnected", "x"],
+] as const)
+  test(`${name} that is ${hook} is refused when it is registered, with all that came with it`, () => {
+    const { hooks } = chains()
+    const wrong = { onDeliver: () => false, [name]: hook } as unknown as Hooks
+    expect(() => hooks.use(wrong)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }))
+    expect(hooks.deliver).toBeUndefined()
+  })
+
 describe("hooks are taken out", () => {
   test("by the function that registering them gave, however often it is called", () => {
     const { hooks } = chains()

@@ -84,7 +84,7 @@ describe("onSubscribe", () => {
       expect(await told()).toEqual([expect.stringMatching(/^error in onSubscribe: /)])
     })
 
-  test("why, in words, is the first refusal's [MQTT-3.9.2-1]", () => {
+  test("why, in words, is the first refusal's", () => {
     const harness = hooked({
       onSubscribe: ({ topicFilter }) => (topicFilter === "x" ? undefined : Reason.QuotaExceeded),
     })

@@ -121,7 +121,7 @@ describe("while it thinks", () => {
     expect(witness.messages()).toEqual(["t back"])
     await late.give("a", undefined)
     expect(witness.messages()).toEqual(["will bye"])
-    expect(harness.core.undecidedWills.size).toBe(0)
+    expect(harness.core.wills.undecided.size).toBe(0)
     expect(await published()).toEqual(["published t back 0 by a", "published will bye 0 by nobody"])
   })
   test("its time goes on [MQTT-3.3.2-6]", async () => {
@@ -147,7 +147,7 @@ describe("while it thinks", () => {
   test("and is never done, nothing is held but the will", async () => {
     const { harness } = hooked(() => new Promise(() => {}))
     for (let i = 0; i < 5; i++) harness.client("a", will()).drop()
-    expect([harness.core.sessions.size, harness.core.undecidedWills.size]).toEqual([1, 5])
+    expect([harness.core.sessions.size, harness.core.wills.undecided.size]).toEqual([1, 5])
   })
 })
 

@@ -76,6 +76,7 @@ describe("a session that somebody has made is nobody else's", () => {
     const why = "0x85 ClientIdentifierNotValid: the session belongs to user alice"
     expect(harness.logged[0]).toBe(`warn refused phone, user eve (192.0.2.1) on test: ${why}`)
     expect(told(harness.connect({ ...as("alice"), clientId: "phone" }))).toBe("connack 00, publish, open")
+    expect(harness.core.metrics).toMatchObject({ connectsRefused: 9, authFailures: 0 })
   })
   test("the client is told that it is another's, not whose", () => {
     const harness = withSession(known, "alice")

@@ -104,6 +104,20 @@ describe("a subscription that is forbidden by now", () => {
 })
 
 describe("what was in flight of it", () => {
+  test("is for others if it had come through a share, though another subscription matches it as well", () => {
+    const denied = new Set<string>()
+    const harness = new Harness()
+    const { listener } = openDoor(harness, denying(denied))
+    const client = harness.client("a", durable(), listener).subscribe(["$share/g/t/+", "t/1"], { qos: 1 })
+    harness.client("publisher").publish("t/1", "1", { qos: 1 })
+    client.drop()
+    const other = harness.client("b").subscribe("$share/g/t/+", { qos: 1 })
+    other.take()
+    denied.add("t/+")
+    harness.connect({ clientId: "a", ...durable() }, listener)
+    expect(harness.resume("a", durable(), listener).messages()).toEqual(["t/1 1"])
+    expect(other.messages()).toEqual(["t/1 1"])
+  })
   /** A client with one message of QoS 1 in flight, and at QoS 2 one that it has not answered and one that it has. */
   function interrupted(level: (typeof levels)[number]) {
     const denied = new Set<string>()
@@ -157,6 +171,23 @@ describe("what was in flight of it", () => {
       expect(told(again)).toBe(qos === 1 ? "open" : "pubrel 00, open")
       expect(harness.core.metrics.droppedTotal).toBe(qos === 1 ? 0 : 1)
     })
+})
+
+test("what comes later waits as it always does, of a filter too that had been given up", () => {
+  const harness = new Harness()
+  const { listener } = openDoor(harness, denying(new Set()))
+  const narrow = { clean: false, properties: { sessionExpiryInterval: 3600, receiveMaximum: 1 } }
+  const client = harness.client("a", narrow, listener).subscribe(["t", "u"], { qos: 1 })
+  const publisher = harness.client("publisher")
+  publisher.publish("u", "1", { qos: 1 }).publish("t", "given up", { qos: 1 }).publish("u", "2", { qos: 1 })
+  client.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: ["t"] }).drop()
+  const again = harness.resume("a", narrow, listener)
+  expect(again.messages()).toEqual(["u 1"])
+  expect(again.ack("puback", 1).messages()).toEqual(["u 2"])
+  again.subscribe("t", { qos: 1 })
+  publisher.publish("t", "3", { qos: 1 })
+  expect(again.ack("puback", 2).messages()).toEqual(["t 3"])
+  expect(harness.core.metrics.dropped["not authorized"]).toBe(1)
 })
 
 describe("over a restart", () => {

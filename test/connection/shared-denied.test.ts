@@ -10,7 +10,7 @@ import { settled } from "../../src/testing/settled.ts"
 import { ways } from "../support/door.ts"
 import { type ConnectFields, durable, Harness, type HarnessOptions, type TestClient } from "../support/harness.ts"
 import { Runs } from "../support/runs.ts"
-import { microtasks } from "../support/store.ts"
+import { LateStore, microtasks } from "../support/store.ts"
 import { levels } from "./wire.ts"
 
 const FILTER = "$share/g/jobs/#"
@@ -357,6 +357,28 @@ describe("with a store", () => {
     authorize: ({ clientId }: Client, action: string, topic: string) =>
       action !== "receive" || mayHave(clientId, topic),
   }
+  test("what has waited for the store, and then cannot go to whom it was for, goes to who may have it at once", async () => {
+    const store = new LateStore()
+    const only: Record<string, string | undefined> = { ops: "jobs/secret", "eve-2": "jobs/public" }
+    const authorize = ({ clientId }: Client, action: string, topic: string) =>
+      action !== "receive" || topic === only[clientId]
+    const harness = new Harness({ store, auth: { authenticate: () => true, authorize } })
+    const join = async (clientId: string, qos: QoS) => {
+      const client = harness.connect({ clientId, ...durable() })
+      await store.commitAll()
+      client.subscribe(FILTER, { qos })
+      await store.commitAll()
+      client.take()
+      return client
+    }
+    const [ops, , other] = [await join("ops", 1), await join("eve-1", 2), await join("eve-2", 2)]
+    publish(harness, ["1"], 2) // to ops
+    publish(harness, ["2"], 2, "jobs/public") // to eve-1, who may have nothing, when it is durable
+    publish(harness, ["3"], 2) // to eve-2, likewise: while 2 is being offered
+    await store.commitAll()
+    expect([payloads(ops), payloads(other)]).toEqual([["1", "3"], ["2"]])
+  })
+
   for (const qos of [1, 2] as const)
     for (const [name, fields] of [
       ["ends with its connection", {}],

@@ -85,11 +85,9 @@ describe("limits", () => {
   })
 
   test("each says when a change of it holds", () => {
-    const holds = (when: string) =>
-      (Object.keys(limitDefinitions) as LimitName[]).filter((name) => limitDefinitions[name].takesHold === when)
-    expect([...holds("now"), ...holds("next connection"), ...holds("restart")].sort()).toEqual(
-      Object.keys(limitDefinitions).sort(),
-    )
+    const names = Object.keys(limitDefinitions) as LimitName[]
+    const holds = (when: string) => names.filter((name) => limitDefinitions[name].takesHold === when)
+    expect([...holds("now"), ...holds("next connection"), ...holds("restart")].sort()).toEqual(names.sort())
   })
 })
 
