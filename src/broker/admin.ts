@@ -280,7 +280,7 @@ export interface Admin {
   setLogLevel(level: LogLevel): void
 }
 
-/** @internal The public broker, as the HTTP listener acts on it. */
+/** The public broker, as the HTTP listener acts on it: not exported. */
 export interface Operable {
   readonly admin: Admin
   client(clientId: string): ConnectedClient | undefined

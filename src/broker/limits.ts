@@ -66,6 +66,7 @@ export const limitDefinitions = {
 /** With a store what waits is on disk: it is bounded in bytes there, not in messages. */
 const storeDefaults = { maximumQueuedMessages: COUNT, maximumQueuedBytes: 1_073_741_824 }
 
+/** The name of a limit, such as `maximumConnections`. */
 export type LimitName = keyof typeof limitDefinitions
 
 /** The bounds of a broker. Sizes in bytes, times in seconds; each may be given alone, the rest is default. */

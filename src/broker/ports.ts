@@ -179,7 +179,10 @@ export interface AuthContext {
   watch(path: string, changed: () => void): () => void
   /** Opens an auth of which this one is made, unless it is open already, alone or within others; it closes with the broker. */
   open(member: Auth): Promise<void>
-  /** Says that decisions may be others now: who may not stay (0x98), or not keep a subscription (0x87), is disconnected. */
+  /**
+   * Says that decisions may be others now: who may not stay (0x98), or not keep a subscription (0x87), is disconnected. The subscriptions of
+   * who is away are asked for when it comes back.
+   */
   changed(): void
 }
 

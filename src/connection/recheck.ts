@@ -1,6 +1,7 @@
 /**
  * After passwords, rules or keys have changed: who is in and may not be any more has to go (0x98), and a client with a
- * subscription that it would not be granted today loses that and is told so (0x87). It may come back at once.
+ * subscription that it would not be granted today loses that and is told so (0x87). It may come back at once. A client that
+ * is away is looked at when it comes back: `resume.ts`.
  *
  * Nothing is said for a client any more that it may not say itself. A will that it would not be granted today is dropped,
  * and so is that of a client that has to go: whoever is shut out must not have a last word because of that.
@@ -9,6 +10,7 @@ import type { Core } from "../broker/core.ts"
 import type { Authority, Client } from "../broker/ports.ts"
 import { Reason } from "../codec/index.ts"
 import { Message, type Session } from "../session/index.ts"
+import { forbid } from "./forbid.ts"
 import { isPermitted, type Permissions } from "./permissions.ts"
 
 /** The link, as far as this needs it. */
@@ -47,7 +49,7 @@ export async function recheck(link: RecheckedLink): Promise<void> {
     const permission = await answer(link, () => permissions.ask("subscribe", filter.pattern))
     if (link.state !== "open") return
     if (link.client !== client) break
-    if (!isPermitted(permission) && core.unsubscribe(session!, filter.text)) ended++
+    if (!isPermitted(permission)) ended += forbid(core, session!, [filter])
   }
   if (ended > 0) link.disconnect(Reason.NotAuthorized, "a subscription is not allowed any more")
   else if (link.client !== client) await recheck(link)

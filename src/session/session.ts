@@ -176,13 +176,12 @@ export class Session {
   }
 
   /**
-   * Sends again what is in flight, in order, and goes on. [MQTT-4.4.0-1] [MQTT-4.6.0-1] Of what has waited for this only that goes out
-   * of which `isWanted` says so, if given: the client may have lost what it had subscribed to.
+   * Sends again what is in flight, in order, and goes on. [MQTT-4.4.0-1] [MQTT-4.6.0-1] Of what waits now only that goes out whose
+   * topic is wanted; undefined: all of it.
    */
   resume(isWanted?: (topic: Topic) => boolean): void {
     const { outlet } = this
     if (outlet === undefined) return
-    if (isWanted !== undefined) this.withdrawUnwanted(isWanted, outlet)
     this.queue.sift(this.lastSequence, isWanted)
     this.live = outlet
     const { maximumInflight } = this.host.limits
@@ -204,6 +203,20 @@ export class Session {
     this.outlet = undefined
     this.live = undefined
     this.unsent.length = 0
+  }
+
+  /**
+   * The client may not have any more what it had subscribed to, and is about to be told: what of that is in flight is given up, and of
+   * what waits only that goes out whose topic is wanted.
+   */
+  restrict(isForbidden: (delivery: Readonly<Delivery>) => boolean, isWanted: (topic: Topic) => boolean): void {
+    this.queue.sift(this.lastSequence, isWanted)
+    for (const [, delivery] of [...this.inflight.all()]) {
+      const { message } = delivery
+      if (message === undefined || !isForbidden(delivery)) continue
+      const stays = this.giveUp(delivery, this.outlet!, { reason: "not authorized", message })
+      if (!stays) this.makeRoom(delivery)
+    }
   }
 
   /** Sends what waits, as far as the window, the socket and the journal let it. */
@@ -431,16 +444,6 @@ export class Session {
     group.pass(delivery, outlet, reason)
   }
 
-  /** Gives up what is in flight and has no subscription any more. */
-  private withdrawUnwanted(isWanted: (topic: Topic) => boolean, outlet: Outlet): void {
-    for (const [, delivery] of [...this.inflight.all()]) {
-      const { message, group } = delivery
-      if (message === undefined) continue
-      const isKept = group === undefined ? isWanted(message.topic) : this.subscriptions.has(group.owner)
-      if (!isKept) this.giveUp(delivery, outlet, { reason: "not authorized", message })
-    }
-  }
-
   /** The client has the message, or is not to have it: only its packet id is kept. */
   private markReleased(delivery: Delivery): void {
     delivery.isReleased = true
@@ -459,12 +462,15 @@ export class Session {
   /** The client is done with a message: its id is free, and there is room for another. [MQTT-4.9.0-2] */
   private settle(packetId: number, delivery: Delivery): void {
     this.forget(packetId, delivery)
-    if (delivery.holdsQuota) this.quota++
-    if (this.unsent.length > 0) {
-      const index = this.unsent.indexOf(delivery)
-      if (index >= 0) this.unsent.splice(index, 1) // acknowledged before it was sent again [MQTT-4.4.0-2]
-    }
+    this.makeRoom(delivery)
     if (this.queue.length > 0 || this.unsent.length > 0 || this.groups.size > 0 || this.replays.length > 0) this.pump()
+  }
+
+  private makeRoom(delivery: Delivery): void {
+    if (delivery.holdsQuota) this.quota++
+    if (this.unsent.length === 0) return
+    const index = this.unsent.indexOf(delivery)
+    if (index >= 0) this.unsent.splice(index, 1) // acknowledged before it was sent again [MQTT-4.4.0-2]
   }
 
   private forget(packetId: number, delivery: Delivery): void {

@@ -154,6 +154,73 @@ describe("what was in flight of it", () => {
       expect(harness.resume("a", durable(level), listener).messages()).toEqual(["t 1", "t 2"])
     })
   }
+  for (const [when, give] of ways)
+    test(`is given up also where the client was there when it was forbidden, ${when}; so is what had no room yet`, async () => {
+      const denied = new Set<string>()
+      const harness = new Harness({ limits: { maximumInflight: 2 } })
+      const { listener, change } = openDoor(harness, denying(denied, give))
+      const client = harness.client("a", durable(), listener).subscribe(["t", "u"], { qos: 2 })
+      await microtasks()
+      client.take()
+      const publisher = harness.client("publisher")
+      publisher.publish("t", "1", { qos: 1 }).publish("t", "2", { qos: 2 }).publish("t", "3", { qos: 1 })
+      publisher.publish("u", "4", { qos: 1 })
+      await microtasks()
+      expect(client.messages()).toEqual(["t 1", "t 2"])
+      denied.add("t")
+      await change()
+      expect(told(client)).toBe("disconnect 87, closed")
+      const again = harness.resume("a", durable(), listener)
+      await microtasks()
+      expect(again.take().map(({ cmd, topic, payload }) => `${cmd} ${topic ?? ""} ${payload ?? ""}`)).toEqual([
+        "pubrel  ",
+        "publish u 4",
+      ])
+      expect(harness.core.metrics.dropped["not authorized"]).toBe(3)
+      expect([harness.core.inflightCount, harness.core.queueBytes]).toEqual([2, 0])
+    })
+  test("is given up at once, though another subscription is still being decided on", async () => {
+    let hasChanged = false
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const store = new LateStore()
+    const harness = new Harness({ store })
+    const authorize: Auth["authorize"] = (_, action, topic) => {
+      if (action !== "subscribe" || !hasChanged) return true
+      return topic === "u" ? promise : false
+    }
+    const { listener, change } = openDoor(harness, { authorize })
+    const narrow = { clean: false, properties: { sessionExpiryInterval: 3600, receiveMaximum: 1 } }
+    const client = harness.connect({ clientId: "a", ...narrow }, listener)
+    await store.commitAll()
+    client.subscribe(["t", "u"], { qos: 2 })
+    await store.commitAll()
+    client.take()
+    harness
+      .client("publisher")
+      .publish("t", "1", { qos: 2 })
+      .publish("t", "2", { qos: 2 })
+      .publish("u", "3", { qos: 2 })
+    hasChanged = true
+    await change()
+    await store.commitAll()
+    expect(client.messages()).toEqual(["u 3"])
+    resolve(true)
+    await microtasks()
+    expect(told(client)).toBe("disconnect 87, closed")
+    expect(harness.core.metrics.dropped["not authorized"]).toBe(2)
+  })
+  test("[MQTT-3.10.4-3] is completed if it is the client that has given the subscription up", () => {
+    const denied = new Set<string>()
+    const harness = new Harness()
+    const { listener } = openDoor(harness, denying(denied))
+    const client = harness.client("a", durable(), listener).subscribe(["t", "u"], { qos: 2 })
+    const publisher = harness.client("publisher")
+    publisher.publish("t", "1", { qos: 1 }).publish("t", "2", { qos: 2 }).publish("u", "3", { qos: 1 })
+    client.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: ["t"] }).drop()
+    denied.add("u")
+    harness.connect({ clientId: "a", ...durable() }, listener)
+    expect(harness.resume("a", durable(), listener).messages()).toEqual(["t 1", "t 2"])
+  })
   for (const qos of [1, 2] as const satisfies QoS[])
     test(`QoS ${qos}, through a share group: ${qos === 1 ? "another member gets it" : "nobody else does, for it may have begun to receive it"}`, () => {
       const denied = new Set<string>()

@@ -361,12 +361,13 @@ describe("with a store", () => {
     const store = new LateStore()
     const only: Record<string, string | undefined> = { ops: "jobs/secret", "eve-2": "jobs/public" }
     const authorize = ({ clientId }: Client, action: string, topic: string) =>
-      action !== "receive" || topic === only[clientId]
+      action !== "receive" || topic === only[clientId] || topic === "own"
     const harness = new Harness({ store, auth: { authenticate: () => true, authorize } })
     const join = async (clientId: string, qos: QoS) => {
-      const client = harness.connect({ clientId, ...durable() })
+      const properties = { sessionExpiryInterval: 3600, ...(clientId === "eve-1" && { receiveMaximum: 1 }) }
+      const client = harness.connect({ clientId, clean: false, properties })
       await store.commitAll()
-      client.subscribe(FILTER, { qos })
+      client.subscribe([FILTER, "own"], { qos })
       await store.commitAll()
       client.take()
       return client
@@ -374,9 +375,13 @@ describe("with a store", () => {
     const [ops, , other] = [await join("ops", 1), await join("eve-1", 2), await join("eve-2", 2)]
     publish(harness, ["1"], 2) // to ops
     publish(harness, ["2"], 2, "jobs/public") // to eve-1, who may have nothing, when it is durable
+    publish(harness, ["full"], 1, "own") // so that eve-1 does not look for more
     publish(harness, ["3"], 2) // to eve-2, likewise: while 2 is being offered
     await store.commitAll()
-    expect([payloads(ops), payloads(other)]).toEqual([["1", "3"], ["2"]])
+    expect([payloads(ops), payloads(other)]).toEqual([
+      ["1", "full", "3"],
+      ["full", "2"],
+    ])
   })
 
   for (const qos of [1, 2] as const)
