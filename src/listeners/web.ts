@@ -27,9 +27,14 @@ export interface WebOptions {
 /** `port`: default 1882. */
 export interface WebSocketOptions extends WebOptions, DoorOptions {}
 
+type Answer = (request: Request, server: Server<DoorData>) => Response | Promise<Response>
+
 /** Answers the requests that are not for WebSockets. */
 export interface WebHandler {
-  fetch(request: Request, server: Server<DoorData>): Response | Promise<Response>
+  /** By path, as `Bun.serve` takes them: what comes to these is never for WebSockets. */
+  readonly routes: Record<string, Answer>
+  /** The rest. */
+  readonly fetch: Answer
   /** No request comes any more: what is being answered without an end ends. */
   close(): void
 }
@@ -107,6 +112,7 @@ export class WebListener implements Listener {
       if (door !== undefined && isForDoor) return door.upgrade(request, server)
       return handler!.fetch(request, server)
     }
+    const routes = handler?.routes ?? {}
     const error = (fault: unknown) => {
       core.onBug(fault)
       return text(500, "a fault of the broker's own")
@@ -117,8 +123,8 @@ export class WebListener implements Listener {
     const common = { hostname, port, ...rest }
     try {
       return door === undefined
-        ? Bun.serve<DoorData>({ ...common, fetch: (request, server) => handler!.fetch(request, server) })
-        : Bun.serve<DoorData>({ ...common, fetch, websocket: door.handlers })
+        ? Bun.serve<DoorData>({ ...common, routes, fetch: handler!.fetch })
+        : Bun.serve<DoorData>({ ...common, routes, fetch, websocket: door.handlers })
     } catch (error) {
       throw new ManjuError("LISTEN_FAILED", `cannot listen on ${hostname}:${port}: ${whyNoListener(error)}`, {
         cause: error,

@@ -194,8 +194,8 @@ describe("a dashboard with WebSocket on its port", () => {
     for (const [path, status, body] of [
       ["/healthz", 200, "ok\n"],
       ["/readyz", 200, "ready\n"],
-      ["/", 404, "there is /healthz and /readyz\n"],
-      ["/mqtt", 404, "there is /healthz and /readyz\n"],
+      ["/", 404, "there is /healthz, /readyz, /metrics and /api/v1/openapi.json\n"],
+      ["/mqtt", 404, "there is /healthz, /readyz, /metrics and /api/v1/openapi.json\n"],
     ] as const) {
       const response = await fetch(`http://127.0.0.1:${port}${path}`)
       expect([response.status, await response.text()]).toEqual([status, body])

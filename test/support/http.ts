@@ -24,7 +24,11 @@ async function answered(response: Response): Promise<Answered> {
 }
 
 /** What is asked, where it is not a GET without a body. */
-export type Asked = Omit<RequestInit, "body" | "headers"> & { headers?: Record<string, string>; json?: unknown; body?: string }
+export type Asked = Omit<RequestInit, "body" | "headers"> & {
+  headers?: Record<string, string>
+  json?: unknown
+  body?: string
+}
 
 function requestOf({ json, ...init }: Asked): RequestInit {
   if (json === undefined) return init
@@ -40,28 +44,36 @@ export async function administered(options: DashboardOptions = {}, brokerOptions
 }
 
 /** A handler without a listener: for those from other machines, and for headers that no browser would send. */
-export async function handled(admin: AdminOptions | undefined, hostname = "127.0.0.1", brokerOptions: BrokerOptions = {}) {
+export async function handled(
+  admin: AdminOptions | undefined,
+  hostname = "127.0.0.1",
+  brokerOptions: BrokerOptions = {},
+) {
   const embedded = await embed(brokerOptions)
   const handler = new DashboardHandler(embedded.core, { id: "http", hostname }, admin)
   const ask = async (path: string, asked: Asked & { from?: string } = {}): Promise<Answered> => {
     const { from = "127.0.0.1", ...rest } = asked
     const server = { requestIP: () => ({ address: from }), timeout() {} } as unknown as Server<never>
     const init = requestOf({ ...rest, headers: { Host: "127.0.0.1:8080", ...rest.headers } })
-    return answered(await handler.fetch(new Request(`http://127.0.0.1:8080${path}`, init), server))
+    const route = handler.routes[path] ?? (path.startsWith("/api/") ? handler.routes["/api/*"] : undefined)
+    const request = new Request(`http://127.0.0.1:8080${path}`, init)
+    return answered(await (route ?? handler.fetch)(request, server))
   }
   return { ...embedded, handler, ask }
 }
 
 /** The description of the API, which knows what an answer must look like, and what has been asked. */
 export class Description {
+  // biome-ignore lint/suspicious/noExplicitAny: looked into here and there
+  readonly document: any
   /** Every operation that it has, as `GET /api/v1/clients`. */
   readonly operations: readonly string[]
   /** `GET /api/v1/clients 200` */
   readonly seen = new Set<string>()
   private readonly ajv = new Ajv2020({ strict: false, validateFormats: true, formats: { base64: true } })
 
-  // biome-ignore lint/suspicious/noExplicitAny: a document, looked into here and there
-  constructor(readonly document: any) {
+  constructor(document: object & { paths: object }) {
+    this.document = document
     this.ajv.addSchema(document, "api")
     this.operations = Object.entries(document.paths).flatMap(([path, item]) =>
       Object.keys(item as object).map((method) => `${method.toUpperCase()} ${path}`),

@@ -1,0 +1,74 @@
+import type { Server } from "bun"
+import type { Core } from "../broker/core.ts"
+import type { WebHandler } from "../listeners/web.ts"
+import { type DoorData, text } from "../listeners/websocket.ts"
+import { Access, type AdminOptions } from "./access.ts"
+import type { Api } from "./api/index.ts"
+import { liveness, readiness } from "./health.ts"
+import { Live } from "./live.ts"
+import { exposition } from "./metrics.ts"
+import { commonHeaders, Problem, problemOf } from "./problem.ts"
+
+/** Answers what comes to `dashboard()`. */
+export class DashboardHandler implements WebHandler {
+  readonly routes: WebHandler["routes"]
+  private readonly core: Core
+  private readonly access: Access | undefined
+  private readonly metrics: boolean | undefined
+  private readonly live: Live
+  /** The routes and their schemas are loaded when somebody asks for the first time: most listeners only tell how the broker is. */
+  private api: Promise<Api> | undefined
+
+  /** `admin`: undefined: there is nothing to administer. */
+  constructor(core: Core, place: { id: string; hostname: string }, admin: AdminOptions | undefined) {
+    this.core = core
+    this.access = admin && new Access(core, place, admin)
+    this.metrics = admin?.metrics
+    this.live = new Live(core)
+    this.routes = { "/healthz": liveness, "/readyz": () => readiness(core), ...this.operatorRoutes() }
+  }
+
+  /** Nothing that there is. */
+  readonly fetch = (): Response => nothingHere()
+
+  close(): void {
+    this.live.close()
+  }
+
+  private operatorRoutes(): WebHandler["routes"] {
+    const { core, access, metrics } = this
+    if (access === undefined) return {}
+    const guarded = (answer: (request: Request) => Promise<Response>, isOpen = false) => {
+      return async (request: Request, server: Server<DoorData>) => {
+        try {
+          if (!isOpen) await access.check(request, server.requestIP(request)?.address ?? "unknown")
+          server.timeout(request, 0) // a copy of a large store takes its time, and a live stream has no end
+          return await answer(request)
+        } catch (error) {
+          return this.failure(error)
+        }
+      }
+    }
+    const scrape = async () => exposition(await core.broker!.admin.metrics())
+    return {
+      "/api/*": guarded((request) => this.answer(request, access)),
+      ...(metrics !== false && { "/metrics": guarded(scrape, metrics) }),
+    }
+  }
+
+  private async answer(request: Request, { isProtected }: Access): Promise<Response> {
+    this.api ??= import("./api/index.ts").then(({ Api }) => new Api(this.core, this.live, isProtected))
+    return (await this.api).answer(request)
+  }
+
+  private failure(error: unknown): Response {
+    const problem = problemOf(error)
+    if (problem !== undefined) return problem.toResponse()
+    this.core.onBug(error)
+    return new Problem("fault", "it is in the log").toResponse()
+  }
+}
+
+function nothingHere(): Response {
+  return text(404, "there is /healthz, /readyz, /metrics and /api/v1/openapi.json", commonHeaders)
+}
