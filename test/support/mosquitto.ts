@@ -18,8 +18,8 @@ export class Mosquitto implements AsyncDisposable {
   private constructor(port: number, lines: readonly string[]) {
     this.port = port
     const configuration = join(this.folder.path, "mosquitto.conf")
-    const first = `listener ${port} 127.0.0.1`
-    writeFileSync(configuration, [first, ...lines, ""].join("\n"))
+    const user = process.getuid?.() === 0 ? ["user root"] : [] // who can read the test's files
+    writeFileSync(configuration, [`listener ${port} 127.0.0.1`, ...user, ...lines, ""].join("\n"))
     this.child = Bun.spawn([mosquittoPath!, "-v", "-c", configuration], { stdio: ["ignore", "ignore", "pipe"] })
     void this.read()
   }

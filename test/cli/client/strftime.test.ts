@@ -28,7 +28,13 @@ describe("@ and a letter are what C makes of % and that letter", () => {
     })
 
   test("and the two themselves where it stands for nothing", () => {
-    expect(["E", "O", "f", "Q", "é"].map((each) => strftime(each, instants[0]!))).toEqual(["%E", "%O", "%f", "%Q", "%é"])
+    expect(["E", "O", "f", "Q", "é"].map((each) => strftime(each, instants[0]!))).toEqual([
+      "%E",
+      "%O",
+      "%f",
+      "%Q",
+      "%é",
+    ])
   })
 })
 
@@ -40,9 +46,7 @@ test("the time is that of the time zone", () => {
     }`
   const run = (TZ: string) =>
     Bun.spawnSync([process.execPath, "-e", program], { env: { ...process.env, TZ } }).stdout.toString()
-  expect(run("America/New_York")).toBe(
-    "2025-12-31 21:00:00 -0500 EST 365\n2026-06-30 22:00:00 -0400 EDT 181\n",
-  )
+  expect(run("America/New_York")).toBe("2025-12-31 21:00:00 -0500 EST 365\n2026-06-30 22:00:00 -0400 EDT 181\n")
   expect(run("Asia/Kolkata").replaceAll(/ [^ ]+ (\d+\n)/g, " $1")).toBe(
     "2026-01-01 07:30:00 +0530 001\n2026-07-01 07:30:00 +0530 182\n",
   )

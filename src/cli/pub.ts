@@ -1,0 +1,89 @@
+/** `manju pub`: publishes, as mosquitto_pub does. */
+import { type Command, InvalidArgumentError, Option } from "commander"
+import { readBytes } from "../auth/text-file.ts"
+import { linesOf } from "./client/lines.ts"
+import { addClientOptions, misuse, topicName, wholeNumber } from "./client/options.ts"
+import { topicInUrl } from "./client/place.ts"
+import { type Payloads, type PubFlags, Publisher } from "./client/publisher.ts"
+import { settingsOf } from "./client/settings.ts"
+
+const sends = ["connect", "publish", "disconnect", "will"] as const
+const MOST_REPETITIONS = 0xffff_ffff
+/** What a timer takes. */
+const MOST_SECONDS = 2_147_483
+
+const help = `
+Examples:
+  manju pub -t hello/world -m hi                                  one message
+  manju pub -t kitchen/light -m on -r -q 1                        retained, and acknowledged
+  read-sensors | manju pub -t sensors/kitchen -l -q 1             a message for each line, until there are no more
+  manju pub -t camera/door -f door.jpg -D publish content-type image/jpeg
+  manju pub -t kitchen/light -n -r                                clears what is retained
+  manju pub -L mqtts://ada@broker.example.com/alarms -m fire      over TLS; asks for the password
+  manju pub -t beat -m tick --repeat 60 --repeat-delay 1          for a minute
+
+Exit codes: 0 all is published, and at QoS 1 and 2 acknowledged; 1 failure, also when a message is refused; 2 usage.`
+
+/** Tells commander of it; `done` gets the exit code. */
+export function describePub(program: Command, done: (code: number) => void): void {
+  const command = program
+    .command("pub")
+    .description("publish messages: mosquitto_pub's options")
+    .helpOption("--help", "print this help")
+    .addHelpText("after", help)
+    .action(async (flags: PubFlags) => done(await pub(flags)))
+  const kinds = ["message", "file", "nullMessage", "stdinFile", "stdinLine"]
+  const kind = (flags: string, about: string) => {
+    const option = new Option(flags, about)
+    return option.conflicts(kinds.filter((each) => each !== option.attributeName()))
+  }
+  const options = [
+    new Option("-t, --topic <topic>", "where to").argParser(topicName),
+    kind("-m, --message <text>", "publish that text"),
+    kind("-f, --file <file>", "publish what is in that file"),
+    kind("-n, --null-message", "publish an empty message"),
+    kind("-s, --stdin-file", "publish standard input as one message"),
+    kind("-l, --stdin-line", "publish each line of standard input as a message of its own"),
+    new Option("-r, --retain", "the broker keeps it for who subscribes later"),
+    new Option("-M, --max-inflight <n>", "how many may wait for their acknowledgement")
+      .argParser(wholeNumber(1, 65_535))
+      .default(20),
+    new Option("--repeat <n>", "publish it that often")
+      .argParser(wholeNumber(1, MOST_REPETITIONS))
+      .default(1)
+      .conflicts("stdinLine"),
+    new Option("--repeat-delay <seconds>", "pause before each repetition, once the one before is acknowledged")
+      .argParser(seconds)
+      .default(0),
+  ]
+  for (const option of options) command.addOption(option.helpGroup("What:"))
+  addClientOptions(command)
+}
+
+/** Resolves with the exit code. */
+export async function pub(flags: PubFlags): Promise<number> {
+  assertKind(flags)
+  const settings = await settingsOf(flags, { name: "pub", sends, reconnects: flags.stdinLine ?? false })
+  const topic = flags.topic ?? (settings.topic === undefined ? undefined : topicInUrl(settings.topic, "name"))
+  if (topic === undefined) throw misuse("where to publish? give -t")
+  return new Publisher(topic, await payloadsOf(flags), flags, settings).run()
+}
+
+function assertKind({ message, file, nullMessage, stdinFile, stdinLine }: PubFlags): void {
+  if ((message ?? file ?? nullMessage ?? stdinFile ?? stdinLine) === undefined) {
+    throw misuse("what to publish? give one of -m, -f, -n, -s and -l")
+  }
+}
+
+async function payloadsOf({ message, file, stdinFile, stdinLine }: PubFlags): Promise<Payloads> {
+  if (stdinLine) return { lines: linesOf(process.stdin) }
+  if (stdinFile) return { once: Buffer.concat(await Array.fromAsync(process.stdin)) }
+  if (file !== undefined) return { once: await readBytes(file) }
+  return { once: Buffer.from(message ?? "") }
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (/^\d*\.?\d+$/.test(text) && value <= MOST_SECONDS) return value
+  throw new InvalidArgumentError(`It takes seconds, such as 0.5, to ${MOST_SECONDS}.`)
+}
