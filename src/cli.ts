@@ -4,14 +4,17 @@ import { Command, CommanderError } from "commander"
 import { version } from "../package.json" with { type: "json" }
 import { FileError } from "./auth/text-file.ts"
 import { ManjuError } from "./broker/errors.ts"
-import { check, copy } from "./cli/data.ts"
+import { describeCheck } from "./cli/check.ts"
+import { describeConfig } from "./cli/config.ts"
+import { copy } from "./cli/data.ts"
 import { CommandFailure } from "./cli/failure.ts"
+import { takeFlags } from "./cli/flags.ts"
 import { describePasswd } from "./cli/passwd.ts"
 import { describePub } from "./cli/pub.ts"
 import { start } from "./cli/start.ts"
 import { complain, styled } from "./cli/stderr.ts"
 import { describeSub } from "./cli/sub.ts"
-import { generalFlags, limitFlags, listenerFlags, type StartFlags } from "./config.ts"
+import { ConfigurationError } from "./config/errors.ts"
 
 const USAGE = 2
 const FAILURE = 1
@@ -22,6 +25,7 @@ Examples:
   manju --tcp 1884 --log-level debug          another port, and every packet that is dropped
   manju --host 0.0.0.0 --allow-anonymous      for the whole network, without passwords
   manju --maximum-qos 1 --no-retain           with less to offer
+  manju --config manju.toml                   as a file has it; manju config example makes one
   manju start --help                          everything that can be set
 
 Exit codes: 0 stopped by a signal, 1 failure, 2 usage.`
@@ -40,21 +44,16 @@ function program(done: (code: number) => void): Command {
     .description("run a broker (what manju does without a command)")
     .allowExcessArguments()
     .addHelpText("after", examples)
-    .action(async (flags: StartFlags) => {
+    .action(async () => {
       const [surplus] = starting.args
       const isAsked = command.args[0] === "start"
       if (surplus !== undefined) command.error(isAsked ? `start takes no '${surplus}'` : `unknown command '${surplus}'`)
-      done(await start(flags))
+      done(await start(given(process.env)))
     })
   starting.optionsGroup("Options:")
-  for (const option of generalFlags()) starting.addOption(option)
-  for (const option of listenerFlags()) starting.addOption(option.helpGroup("What clients are offered:"))
-  for (const option of limitFlags()) starting.addOption(option.helpGroup("Limits:"))
-  command
-    .command("check")
-    .description("say what a database holds")
-    .requiredOption("--data <file>", "the database")
-    .action((flags: { data: string }) => check(flags))
+  const given = takeFlags(starting)
+  describeCheck(command)
+  describeConfig(command)
   command
     .command("backup")
     .description("copy a database, whether or not a broker is using it")
@@ -85,7 +84,8 @@ async function run(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
     const isForeseen = [ManjuError, CommandFailure, FileError].some((kind) => error instanceof kind)
     if (!isForeseen) throw error
-    complain(styled("red", `manju: ${(error as Error).message}`))
+    const lines = error instanceof ConfigurationError ? error.lines : [(error as Error).message]
+    for (const line of lines) complain(styled("red", `manju: ${line}`))
     return error instanceof ManjuError && error.code === "INVALID_OPTION" ? USAGE : FAILURE
   }
 }

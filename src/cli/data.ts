@@ -3,7 +3,7 @@ import { ManjuError } from "../broker/errors.ts"
 import { backup, inspect } from "../store/sqlite/inspect.ts"
 
 /** `manju check --data FILE`: says what a database holds. */
-export function check({ data }: { data: string }): void {
+export function describeData(data: string): void {
   const held = attempt(data, () => inspect(data))
   console.log(`${data} can be read. It holds:`)
   for (const [value, one, several] of [

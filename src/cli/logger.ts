@@ -1,5 +1,5 @@
 import type { Logger } from "../broker/ports.ts"
-import { type LogLevel, logLevels } from "../config.ts"
+import { type LogLevel, logLevels } from "../config/schema.ts"
 import { complain, type Style, styled } from "./stderr.ts"
 
 type LineLevel = Exclude<LogLevel, "silent">

@@ -299,7 +299,6 @@ describe("a mistake is one line and an exit code", () => {
     })
 
   const usage: [args: string[], message: string][] = [
-    [["check"], "required option '--data <file>' not specified"],
     [["backup", "--data", "x"], "required option '--to <file>' not specified"],
     [["check", "--data", "x", "y"], "too many arguments for 'check'. Expected 0 arguments but got 1: y."],
   ]

@@ -1,11 +1,11 @@
 /** What the tests with other people's clients share: a broker on a free port, and whether a client is there at all. */
 import { describe, test } from "bun:test"
-import { allowAll, Broker, tcp } from "../../src/index.ts"
+import { allowAll, Broker, type BrokerOptions, tcp } from "../../src/index.ts"
 import { coreOf } from "../listeners/socket.ts"
 
 /** A broker for a test, on loopback; gone with `await using`. */
-export async function serve() {
-  const broker = new Broker()
+export async function serve(options: BrokerOptions = {}) {
+  const broker = new Broker(options)
   const { port } = await broker.listen(tcp({ port: 0, auth: allowAll() }))
   const core = coreOf(broker)
   return { broker, core, port, [Symbol.asyncDispose]: () => broker.close({ timeoutMs: 0 }) }

@@ -8,7 +8,8 @@ const { port } = await broker.listen(tcp({ port: 0, auth: allowAll() }))
 const device = await connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, clientId: "device-7" })
 device.on("message", (topic, payload, { properties: request = {} }) => {
   const { responseTopic, correlationData = Buffer.alloc(0) } = request
-  if (responseTopic !== undefined) device.publish(responseTopic, `${payload}: 21.5`, { properties: { correlationData } })
+  if (responseTopic !== undefined)
+    device.publish(responseTopic, `${payload}: 21.5`, { properties: { correlationData } })
   else console.log(`${topic}: ${payload}`)
 })
 await device.subscribeAsync(["devices/7/get", "devices/7/answers"])

@@ -35,7 +35,7 @@ describe("in the README", () => {
   beforeAll(async () => {
     tarball = await Tarball.pack()
     service = await Service.install(tarball)
-    service.borrow("zod", "valibot")
+    service.borrow("zod")
     using certificates = await Certificates.make()
     const { cert, key } = certificates.texts("server")
     const users = `ada:${await cheapHash("secret")}\n`

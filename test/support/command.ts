@@ -9,8 +9,12 @@ export interface Outcome {
   err: string
 }
 
-/** Without colours, whatever the environment of the tests asks for. */
-export const plain = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined }
+/** Without colours and configuration, whatever the environment of the tests has. */
+export const plain: Record<string, string | undefined> = {
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MANJU_"))),
+  NO_COLOR: "1",
+  FORCE_COLOR: undefined,
+}
 
 /** The command line that runs `manju` from the sources. */
 export const manjuCommand = (...args: string[]) => [process.execPath, cli, ...args]

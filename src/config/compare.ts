@@ -1,0 +1,33 @@
+/** What a configuration that has been read again says otherwise. */
+import type { LimitName, Limits } from "../broker/limits.ts"
+import { keyName } from "./keys.ts"
+import type { Configuration } from "./load.ts"
+import { leavesOf } from "./tree.ts"
+
+const LIMITS = "limits."
+
+export interface Differences {
+  /** Limits that have another value, with it. */
+  readonly limits: Partial<Limits>
+  readonly logLevel: Configuration["values"]["logLevel"] | undefined
+  /** The other keys, which a start alone looks at. */
+  readonly others: readonly string[]
+}
+
+/** All values by the name of their key, in JSON. */
+export function flat({ tree }: Pick<Configuration, "tree">): Map<string, string> {
+  return new Map(Array.from(leavesOf(tree), ([path, { value }]) => [keyName(path), JSON.stringify(value)]))
+}
+
+/** Keys whose values differ from those that hold. */
+export function differencesOf(holding: ReadonlyMap<string, string>, after: Configuration): Differences {
+  const now = flat(after)
+  const keys = [...new Set([...holding.keys(), ...now.keys()])].filter((key) => holding.get(key) !== now.get(key))
+  const isLimit = (key: string) => key.startsWith(LIMITS)
+  const names = keys.filter(isLimit).map((key) => key.slice(LIMITS.length) as LimitName)
+  return {
+    limits: Object.fromEntries(names.map((name) => [name, after.values.limits[name]])),
+    logLevel: keys.includes("logLevel") ? after.values.logLevel : undefined,
+    others: keys.filter((key) => key !== "logLevel" && !isLimit(key)),
+  }
+}
