@@ -10,10 +10,11 @@ const LINE_LENGTH = 100
 
 const introduction = `#:schema manju.schema.json
 
-# The configuration of manju, for manju --config manju.toml; manju check --config manju.toml says what holds then.
+# The configuration of manju: manju --config manju.toml; manju check --config manju.toml says what holds then.
 # Every key may be left out. One that stands behind # has its default there, or where it has none an example.
-# Names of files are relative to this file. What the environment says (MANJU_DATA, MANJU_LISTENERS_0_PORT) counts
-# more than what stands here, and what flags say counts more than that. For editors: manju config schema > manju.schema.json`
+# Names of files are relative to this file. What the environment says (MANJU_DATA, MANJU_LISTENERS_0_PORT)
+# counts more than what stands here, and what flags say counts more than that.
+# Editors complete and check it by the file that this makes: manju config schema > manju.schema.json`
 
 /** Of which listeners there is one without any being said. */
 const standard = ["tcp", "websocket", "http"]

@@ -83,8 +83,8 @@ describe("the example", () => {
 
   test("is taken with everything in it that is commented out, but for what does not go together", async () => {
     expect((await problemsOf({ file: whole })).map((line) => line.replace(/^[\w.]+:\d+: /, ""))).toEqual([
-      "auth.jwt takes one of secret, key and jwks, not secret and key and jwks",
       "with listeners[0].usernameFrom everybody has a user name: auth.allowAnonymous lets nobody in",
+      "auth.jwt takes one of secret, key and jwks, not secret and key and jwks",
       "listeners[0].proxy and listeners[0].tls do not go together: let the proxy speak TLS",
     ])
     expect(new Ajv({ strictTypes: false }).compile(JSON.parse(jsonSchema()))(Bun.TOML.parse(whole))).toBe(true)

@@ -87,12 +87,12 @@ function tableOf(random: Random, schema: Schema, probability: number): Values {
   const values: Values = {}
   for (const [name, entry] of Object.entries(entriesOf(schema)!)) {
     const isThere = entry.wrapped === undefined || random.chance(probability)
-    if (isThere && itemOf(entry) === undefined) values[name] = valueOf(random, entry)
+    if (isThere && itemOf(entry) === undefined) values[name] = randomValue(random, entry)
   }
   return values
 }
 
-function valueOf(random: Random, schema: Schema): unknown {
+function randomValue(random: Random, schema: Schema): unknown {
   const value = valueSchema(schema)
   if (entriesOf(value) !== undefined) return tableOf(random, value, 0.4)
   if (traitsOf(value).isFile) return `/${random.pick(["x", "a b", "ü.txt"])}`
@@ -106,9 +106,9 @@ function valueOf(random: Random, schema: Schema): unknown {
     case "picklist":
       return random.pick(value.options!)
     case "array":
-      return Array.from({ length: random.between(1, 3) }, () => valueOf(random, value.item!))
+      return Array.from({ length: random.between(1, 3) }, () => randomValue(random, value.item!))
     case "union":
-      return valueOf(random, random.pick(value.options!))
+      return randomValue(random, random.pick(value.options!))
     case "record":
       return { authorization: "Bearer x", "x-a b": random.pick(TEXTS) }
     default:

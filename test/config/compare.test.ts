@@ -1,0 +1,27 @@
+/** What a file says otherwise when it is read again. */
+import { expect, test } from "bun:test"
+import { type Differences, differencesOf, flat } from "../../src/config/compare.ts"
+import { withLoaded } from "../support/configuration.ts"
+
+async function between(before: string, after: string): Promise<Differences> {
+  const holding = await withLoaded({ file: before }, flat)
+  return withLoaded({ file: after }, (configuration) => differencesOf(holding, configuration))
+}
+
+const nothing = { limits: {}, logLevel: undefined, others: [] }
+
+test("the same says nothing, however it is written", async () => {
+  expect(await between("limits.maximumInflight = 5", "# more\n[limits]\nmaximumInflight = 5 # again")).toEqual(nothing)
+})
+
+test("limits and the level of the log are told with their values", async () => {
+  const changed = await between("limits.maximumInflight = 5\nlimits.receiveMaximum = 6", "logLevel = 'warn'\nlimits.receiveMaximum = 7")
+  expect(changed).toEqual({ limits: { maximumInflight: 1024, receiveMaximum: 7 }, logLevel: "warn", others: [] })
+})
+
+test("everything else is told by its name: what has changed, come or gone", async () => {
+  const tcp = "[[listeners]]\ntype = 'tcp'\nport = 5\n"
+  const changed = await between(`${tcp}tls = { cert = '/c', key = '/k' }`, `data = '/d'\n${tcp.replace("5", "6")}`)
+  expect(changed.others.toSorted()).toEqual(["data", "listeners[0].port", "listeners[0].tls.cert", "listeners[0].tls.key"])
+  expect(Object.keys(changed.limits)).toEqual(["maximumQueuedMessages", "maximumQueuedBytes"])
+})
