@@ -21,8 +21,8 @@ const mayImport: Record<string, string[]> = {
   // Which limits there are the broker says, and which algorithms of tokens the auths do; they are not listed twice.
   config: ["codec", "broker", "auth", "config"],
   "index.ts": ["codec", "router", "session", "broker", "connection", "listeners", "auth", "store", "http"],
-  cli: ["codec", "broker", "listeners", "auth", "store", "http", "config", "cli"],
-  "cli.ts": ["codec", "broker", "listeners", "auth", "store", "http", "config", "cli"],
+  cli: ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli"],
+  "cli.ts": ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli"],
 }
 
 /** Rooms that know neither the machine nor the time; of packages, only what computes. */

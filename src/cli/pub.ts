@@ -1,13 +1,8 @@
 /** `manju pub`: publishes, as mosquitto_pub does. */
 import { type Command, InvalidArgumentError, Option } from "commander"
-import { readBytes } from "../auth/text-file.ts"
-import { linesOf } from "./client/lines.ts"
-import { addClientOptions, misuse, topicName, wholeNumber } from "./client/options.ts"
-import { topicInUrl } from "./client/place.ts"
-import { type Payloads, type PubFlags, Publisher } from "./client/publisher.ts"
-import { settingsOf } from "./client/settings.ts"
+import { addClientOptions, topicName, wholeNumber } from "./client/options.ts"
+import type { PubFlags } from "./client/publisher.ts"
 
-const sends = ["connect", "publish", "disconnect", "will"] as const
 const MOST_REPETITIONS = 0xffff_ffff
 /** What a timer takes. */
 const MOST_SECONDS = 2_147_483
@@ -31,7 +26,10 @@ export function describePub(program: Command, done: (code: number) => void): voi
     .description("publish messages: mosquitto_pub's options")
     .helpOption("--help", "print this help")
     .addHelpText("after", help)
-    .action(async (flags: PubFlags) => done(await pub(flags)))
+    .action(async (flags: PubFlags) => {
+      const { pub } = await import("./client/publisher.ts") // which a broker does without
+      done(await pub(flags))
+    })
   const kinds = ["message", "file", "nullMessage", "stdinFile", "stdinLine"]
   const kind = (flags: string, about: string) => {
     const option = new Option(flags, about)
@@ -58,28 +56,6 @@ export function describePub(program: Command, done: (code: number) => void): voi
   ]
   for (const option of options) command.addOption(option.helpGroup("What:"))
   addClientOptions(command)
-}
-
-/** Resolves with the exit code. */
-export async function pub(flags: PubFlags): Promise<number> {
-  assertKind(flags)
-  const settings = await settingsOf(flags, { name: "pub", sends, reconnects: flags.stdinLine ?? false })
-  const topic = flags.topic ?? (settings.topic === undefined ? undefined : topicInUrl(settings.topic, "name"))
-  if (topic === undefined) throw misuse("where to publish? give -t")
-  return new Publisher(topic, await payloadsOf(flags), flags, settings).run()
-}
-
-function assertKind({ message, file, nullMessage, stdinFile, stdinLine }: PubFlags): void {
-  if ((message ?? file ?? nullMessage ?? stdinFile ?? stdinLine) === undefined) {
-    throw misuse("what to publish? give one of -m, -f, -n, -s and -l")
-  }
-}
-
-async function payloadsOf({ message, file, stdinFile, stdinLine }: PubFlags): Promise<Payloads> {
-  if (stdinLine) return { lines: linesOf(process.stdin) }
-  if (stdinFile) return { once: Buffer.concat(await Array.fromAsync(process.stdin)) }
-  if (file !== undefined) return { once: await readBytes(file) }
-  return { once: Buffer.from(message ?? "") }
 }
 
 function seconds(text: string): number {

@@ -1,17 +1,10 @@
 /** `manju sub`: subscribes, and prints what comes, as mosquitto_sub does. */
-
 import { type Command, Option } from "commander"
-import pc from "picocolors"
-import { addClientOptions, misuse, repeated, topicFilter, wholeNumber } from "./client/options.ts"
-import { topicInUrl } from "./client/place.ts"
-import { printer } from "./client/printer.ts"
-import { settingsOf } from "./client/settings.ts"
-import { type SubFlags, Subscriber } from "./client/subscriber.ts"
-import { teller } from "./client/tell.ts"
+import { addClientOptions, repeated, topicFilter, wholeNumber } from "./client/options.ts"
+import type { SubFlags } from "./client/subscriber.ts"
 
 /** What a timer takes. */
 const MOST_SECONDS = 2_147_483
-const sends = ["connect", "subscribe", "unsubscribe", "disconnect", "will"] as const
 
 const help = `
 What -F takes, as mosquitto_sub does:
@@ -40,7 +33,10 @@ export function describeSub(program: Command, done: (code: number) => void): voi
     .description("subscribe, and print what comes: mosquitto_sub's options")
     .helpOption("--help", "print this help")
     .addHelpText("after", help)
-    .action(async (flags: SubFlags) => done(await sub(flags)))
+    .action(async (flags: SubFlags) => {
+      const { sub } = await import("./client/subscriber.ts") // which a broker does without
+      done(await sub(flags))
+    })
   const filters = (flags: string, about: string) => new Option(flags, about).argParser(repeated(topicFilter))
   const options = [
     filters("-t, --topic <filter>", "what to subscribe to; may be repeated"),
@@ -63,16 +59,4 @@ export function describeSub(program: Command, done: (code: number) => void): voi
   ]
   for (const option of options) command.addOption(option.helpGroup("What:"))
   addClientOptions(command)
-}
-
-/** Resolves with the exit code. */
-export async function sub(flags: SubFlags): Promise<number> {
-  const { stdout } = process
-  const paint = pc.cyan
-  const print = printer(flags, { isTerminal: stdout.isTTY ?? false, paint, warn: teller(flags) })
-  const settings = await settingsOf(flags, { name: "sub", sends, reconnects: true })
-  const { topic = [], unsubscribe } = flags
-  const filters = [...topic, ...(settings.topic === undefined ? [] : [topicInUrl(settings.topic, "filter")])]
-  if (filters.length === 0 && unsubscribe === undefined) throw misuse("what to subscribe to? give -t")
-  return new Subscriber(flags, filters, settings, print).run()
 }

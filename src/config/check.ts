@@ -11,14 +11,10 @@ import { itemsOf, nameOf, nearestTo, nodeAt, plain, type Table, valueAt } from "
 export function check(tree: Table, problems: Problem[]): void {
   for (const [at, item] of itemsOf(tree).entries()) checkKeys(item, ["listeners", at], problems)
   const { issues = [] } = v.safeParse(configSchema, plain(tree))
-  const seen = new Set<string>()
   for (const issue of issues) {
     const path = (issue.path ?? []).map(({ key }) => key as string | number)
     const isMissing = issue.input === undefined && nodeAt(tree, path) === undefined
-    const found = leafAround(tree, path)
-    if (seen.has(keyName(found))) continue
-    seen.add(keyName(found))
-    problems.push(isMissing ? missing(tree, path) : wrong(tree, found))
+    problems.push(isMissing ? missing(tree, path) : wrong(tree, leafAround(tree, path)))
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a configuration that has been read again says otherwise. */
-import type { LimitName, Limits } from "../broker/limits.ts"
+import { type LimitName, type Limits, resolveLimits } from "../broker/limits.ts"
 import { keyName } from "./keys.ts"
 import type { Configuration } from "./load.ts"
 import { leavesOf } from "./tree.ts"
@@ -22,11 +22,17 @@ export function flat({ tree }: Pick<Configuration, "tree">): Map<string, string>
 /** Keys whose values differ from those that hold. */
 export function differencesOf(holding: ReadonlyMap<string, string>, after: Configuration): Differences {
   const now = flat(after)
+  // The database is that of the start, and so are the defaults that go with one or with none.
+  const standard = resolveLimits({}, holding.has("data"))
+  for (const [[, name], { source }] of leavesOf(after.tree.entries.get("limits")!, ["limits"])) {
+    if (source.kind === "default") now.set(`${LIMITS}${name}`, JSON.stringify(standard[name as LimitName]))
+  }
   const keys = [...new Set([...holding.keys(), ...now.keys()])].filter((key) => holding.get(key) !== now.get(key))
   const isLimit = (key: string) => key.startsWith(LIMITS)
-  const names = keys.filter(isLimit).map((key) => key.slice(LIMITS.length) as LimitName)
   return {
-    limits: Object.fromEntries(names.map((name) => [name, after.values.limits[name]])),
+    limits: Object.fromEntries(
+      keys.filter(isLimit).map((key) => [key.slice(LIMITS.length), JSON.parse(now.get(key)!)]),
+    ) as Partial<Limits>,
     logLevel: keys.includes("logLevel") ? after.values.logLevel : undefined,
     others: keys.filter((key) => key !== "logLevel" && !isLimit(key)),
   }

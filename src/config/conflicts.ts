@@ -4,7 +4,7 @@
  * A conflict is told of in the words of whoever has made it: flags, where a flag has; keys, where the file has.
  */
 import { flags } from "./flags.ts"
-import { EVERY, keyName, type Path, variableOf } from "./keys.ts"
+import { EVERY, keyName, type Path, schemaAt, variableOf } from "./keys.ts"
 import type { Problem } from "./problems.ts"
 import {
   byDefault,
@@ -182,7 +182,8 @@ class Finder implements Conflicts {
       return
     }
     const user = nodeAt(tree, ["admin", "user"])
-    if (user !== undefined && user.source.kind !== "default" && !has(tree, "admin", "password")) {
+    const isNamed = user?.kind === "leaf" && user.value !== schemaAt(["admin", "user"])!.default
+    if (isNamed && !has(tree, "admin", "password")) {
       const password = user.source.kind === "variable" ? variableOf(["admin", "password"]) : "admin.password"
       this.refuse(user, `${nameOf(["admin", "user"], user.source)} takes ${password} beside it`)
     }

@@ -7,7 +7,8 @@ import { entriesOf, root, type Schema, traitsOf } from "./keys.ts"
 import type { Configuration } from "./load.ts"
 import type { Leaf, Node, Source, Table } from "./tree.ts"
 
-const MASKED = "********"
+/** As long as the shortest token may be: with it the rest can be read again. */
+const MASKED = "*".repeat(16)
 /** Where the comments begin, unless a value is longer. */
 const COMMENT_COLUMN = 44
 

@@ -236,7 +236,6 @@ class Stream {
         const before = counted.get(peer) ?? NOTHING
         if (received === before.received && sent === before.sent) continue
         counted.set(peer, { received, sent })
-        if (this.isFirstCount) continue
         const { clientId, username } = peer.view
         active.push({ clientId, username, received: received - before.received, sent: sent - before.sent })
         if (active.length > 10 * busiest + 100) keepBusiest()

@@ -289,11 +289,11 @@ describeWith(
       test(`${version}, QoS ${qos}: what manju pub publishes, manju sub and mosquitto_sub print`, async () => {
         await using broker = await Mosquitto.start("allow_anonymous true")
         const options = [...at(broker), "-V", version, "-q", qos, "-t", "a/b"]
-        const reading = ["-v", "-C", "1000"]
+        const reading = ["-v", "-C", "10"]
         await using ours = new LineProcess(manjuCommand("sub", ...options, "-i", "ours", ...reading))
         await using theirs = new LineProcess(["mosquitto_sub", ...options, "-i", "theirs", ...reading])
         for (const id of ["ours", "theirs"]) await broker.logs(`Sending SUBACK to ${id}`)
-        const lines = Array.from({ length: 1000 }, (_, i) => `line ${i}`)
+        const lines = Array.from({ length: 10 }, (_, i) => `line ${i}`)
         expect(await manjuFed(`${lines.join("\n")}\n`, "pub", ...options, "-l")).toEqual(done)
         expect([await ours.ended(), await theirs.ended()]).toEqual([0, 0])
         expect(ours.out).toBe(lines.map((line) => `a/b ${line}\n`).join(""))

@@ -1,39 +1,16 @@
 /** What the flags of `manju start` open, and for whom: the command as a process, MQTT.js and HTTP in front of it. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { writeFileSync } from "node:fs"
-import { connect } from "node:net"
 import { join } from "node:path"
-import mqtt from "mqtt"
 import { version } from "../../package.json" with { type: "json" }
 import { eventually, RawClient } from "../listeners/socket.ts"
 import { BrokerProcess, temporaryFolder } from "../support/broker-process.ts"
 import { Certificates } from "../support/certificates.ts"
 import { manju } from "../support/command.ts"
 import { cheapHash } from "../support/password-file.ts"
+import { roundTrip } from "../support/round-trip.ts"
 
 setDefaultTimeout(60_000)
-
-/** Connects to a URL or a Unix socket, publishes to itself at QoS 1 and leaves; resolves with what it was refused with, if it was. */
-async function roundTrip(to: string, options: mqtt.IClientOptions = {}, topic = "t"): Promise<string> {
-  const settings = { reconnectPeriod: 0, protocolVersion: 5, ...options } as const
-  const client = to.startsWith("/") ? new mqtt.MqttClient(() => connect(to), settings) : mqtt.connect(to, settings)
-  try {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    client.on("connect", () => resolve())
-    client.on("error", reject)
-    client.on("close", () => reject(new Error("closed")))
-    await promise
-    await client.subscribeAsync(topic, { qos: 1 })
-    const heard = Promise.withResolvers<string>()
-    client.on("message", (_, payload) => heard.resolve(String(payload)))
-    await client.publishAsync(topic, "hello", { qos: 1 })
-    return await heard.promise
-  } catch (error) {
-    return (error as { code?: number }).code === undefined ? String(error) : `code ${(error as { code: number }).code}`
-  } finally {
-    client.end(true)
-  }
-}
 
 describe("manju start", () => {
   test("says where it listens, with the real port, and how to try it", async () => {

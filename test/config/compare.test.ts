@@ -15,13 +15,30 @@ test("the same says nothing, however it is written", async () => {
 })
 
 test("limits and the level of the log are told with their values", async () => {
-  const changed = await between("limits.maximumInflight = 5\nlimits.receiveMaximum = 6", "logLevel = 'warn'\nlimits.receiveMaximum = 7")
+  const changed = await between(
+    "limits.maximumInflight = 5\nlimits.receiveMaximum = 6",
+    "logLevel = 'warn'\nlimits.receiveMaximum = 7",
+  )
   expect(changed).toEqual({ limits: { maximumInflight: 1024, receiveMaximum: 7 }, logLevel: "warn", others: [] })
 })
 
 test("everything else is told by its name: what has changed, come or gone", async () => {
   const tcp = "[[listeners]]\ntype = 'tcp'\nport = 5\n"
   const changed = await between(`${tcp}tls = { cert = '/c', key = '/k' }`, `data = '/d'\n${tcp.replace("5", "6")}`)
-  expect(changed.others.toSorted()).toEqual(["data", "listeners[0].port", "listeners[0].tls.cert", "listeners[0].tls.key"])
-  expect(Object.keys(changed.limits)).toEqual(["maximumQueuedMessages", "maximumQueuedBytes"])
+  expect(changed.others.toSorted()).toEqual([
+    "data",
+    "listeners[0].port",
+    "listeners[0].tls.cert",
+    "listeners[0].tls.key",
+  ])
+  expect(changed.limits).toEqual({})
+})
+
+test("a limit that is given no more has its default again: with a database that for one, if the start had it", async () => {
+  const given = "[limits]\nmaximumQueuedMessages = 5\nmaximumTopicLevels = 6"
+  const fallen = { maximumQueuedMessages: 10_000, maximumTopicLevels: 128 }
+  expect((await between(given, "")).limits).toEqual(fallen)
+  expect((await between(given, "data = '/d'")).limits).toEqual(fallen)
+  const withData = { maximumQueuedMessages: Number.MAX_SAFE_INTEGER, maximumTopicLevels: 128 }
+  expect((await between(`data = '/d'\n${given}`, "")).limits).toEqual(withData)
 })

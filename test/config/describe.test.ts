@@ -57,24 +57,24 @@ function masked(value: unknown): unknown {
 
 about("secrets are not printed:", () => {
   const secrets: [what: string, file: string, line: string][] = [
-    ["a token", 'admin.token = "a-token-that-is-secret"', 'token = "********"'],
-    ["a password", 'admin.password = "secret"', 'password = "********"'],
-    ["what tokens are signed with", 'auth.jwt.secret = "secret"', 'secret = "********"'],
+    ["a token", 'admin.token = "a-token-that-is-secret"', 'token = "****************"'],
+    ["a password", 'admin.password = "secret"', 'password = "****************"'],
+    ["what tokens are signed with", 'auth.jwt.secret = "secret"', 'secret = "****************"'],
     [
       "headers, but for their names",
       'auth.http = { url = "http://x", headers = { authorization = "secret", "x y" = "secret" } }',
-      'headers = { authorization = "********", "x y" = "********" }',
+      'headers = { authorization = "****************", "x y" = "****************" }',
     ],
-    ["what is asked in a URL", 'auth.http.url = "http://x/y?key=secret"', 'url = "http://x/y?********"'],
+    ["what is asked in a URL", 'auth.http.url = "http://x/y?key=secret"', 'url = "http://x/y?****************"'],
     [
       "a passphrase",
       "[[listeners]]\ntype='tcp'\ntls = { cert = 'c', key = 'k', passphrase = 'secret' }",
-      'passphrase = "********"',
+      'passphrase = "****************"',
     ],
     [
       "a private key",
       "[[listeners]]\ntype='tcp'\ntls = { cert = 'c', key = '-----BEGIN PRIVATE KEY-----secret' }",
-      'key = "********"',
+      'key = "****************"',
     ],
   ]
   for (const [what, file, line] of secrets)

@@ -78,6 +78,24 @@ describe("a variable", () => {
     expect(standard.listeners).toMatchObject([{}, {}, { port: 5 }, { port: 6 }])
   })
 
+  test("may hold tables within a table, of which each value counts by itself", async () => {
+    const file = "[auth.jwt]\njwks = '/k'\nusernameClaim = 'name'\n[auth]\nacl = '/a'\nallowAnonymous = true"
+    const environment = { MANJU_AUTH: '{"jwt":{"usernameClaim":"email"},"acl":"/b"}' }
+    const { acl, allowAnonymous, jwt } = (await valuesOf({ file, environment })).auth
+    expect({ acl, allowAnonymous }).toEqual({ acl: "/b", allowAnonymous: true })
+    expect(jwt).toMatchObject({ jwks: "/k", usernameClaim: "email" })
+  })
+
+  for (const [text, value] of [
+    ["publish, receive", ["publish", "receive"]],
+    ['["subscribe"]', ["subscribe"]],
+    ["false", false],
+  ] as const)
+    test(`may hold one thing or a list of others: ${text}`, async () => {
+      const environment = { MANJU_AUTH_HTTP_URL: "http://x", MANJU_AUTH_HTTP_AUTHORIZE: text }
+      expect((await valuesOf({ environment })).auth.http?.authorize).toEqual(value as never)
+    })
+
   for (const text of ["3.1.1, 5", '["3.1.1","5"]'])
     test(`may hold a list with commas or as JSON: ${text}`, async () => {
       const { listeners } = await valuesOf({ environment: { MANJU_LISTENERS_0_LIMITS_PROTOCOL_LEVELS: text } })

@@ -26,6 +26,11 @@ describe("what is no TOML is said with its line:", () => {
       'a = """\nx\n"""\nb = [\n1,\n]\nc = "x\nd = 1',
       "manju.toml:7: Unterminated string; newlines must be escaped in basic strings",
     ],
+    [
+      "a list that is not closed, behind one that is",
+      "a = [\n1,\n]\n\nb = [\n1,\n",
+      "manju.toml:5: Expected a value but found end of file",
+    ],
     ["a number with a nought in front", "mode = 0660", "manju.toml:1: Leading zeros are not allowed in numbers"],
     [
       "a number that is too large",

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { allowAll, Broker, sqlite, tcp } from "manju"
-import { connectAsync } from "mqtt"
+import { connect, connectAsync } from "mqtt"
 
 const folder = await mkdtemp(join(tmpdir(), "example-"))
 const start = async () => {
@@ -22,7 +22,7 @@ await first.broker.close()
 
 const second = await start()
 const { promise: job, resolve } = Promise.withResolvers<string>()
-const back = await connectAsync(second.url, worker)
+const back = connect(second.url, worker)
 back.on("message", (topic, payload) => resolve(`${topic} ${payload}`))
 console.log(await job)
 await back.endAsync()

@@ -24,9 +24,9 @@ export class BrokerProcess {
   private readonly announced: Promise<void>
   private readonly silent: Promise<unknown>
 
-  private constructor(args: readonly string[]) {
+  private constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     const pipes = { stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const
-    this.child = Bun.spawn(manjuCommand(...args), { ...pipes, env: plain })
+    this.child = Bun.spawn(manjuCommand(...args), { ...pipes, env: { ...plain, ...environment } })
     const { promise, resolve } = Promise.withResolvers<void>()
     this.announced = promise
     const said = this.read("said", () => this.isListening && resolve()).finally(resolve)
@@ -44,8 +44,13 @@ export class BrokerProcess {
   }
 
   /** Runs `manju` with these arguments alone, and waits until it listens. Killed with `await using`. */
-  static async run(...args: string[]): Promise<BrokerProcess> {
-    const broker = new BrokerProcess(args)
+  static run(...args: string[]): Promise<BrokerProcess> {
+    return BrokerProcess.runWith({}, ...args)
+  }
+
+  /** As `run`, with these variables. */
+  static async runWith(environment: Readonly<Record<string, string>>, ...args: string[]): Promise<BrokerProcess> {
+    const broker = new BrokerProcess(args, environment)
     const timer = setTimeout(() => broker.child.kill("SIGKILL"), PATIENCE_MS)
     await broker.announced
     clearTimeout(timer)

@@ -24,13 +24,23 @@ export function manju(...args: string[]): Promise<Outcome> {
   return run("ignore", args)
 }
 
+/** As `manju`, with these variables. */
+export function manjuWith(environment: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome> {
+  return run("ignore", args, environment)
+}
+
 /** Runs `manju` to its end, with that on its standard input. */
 export function manjuFed(input: string | Uint8Array, ...args: string[]): Promise<Outcome> {
   return run(typeof input === "string" ? Buffer.from(input) : input, args)
 }
 
-async function run(stdin: "ignore" | Uint8Array, args: string[]): Promise<Outcome> {
-  const child = Bun.spawn(manjuCommand(...args), { stdin, stdout: "pipe", stderr: "pipe", env: plain })
+async function run(
+  stdin: "ignore" | Uint8Array,
+  args: string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  const env = { ...plain, ...environment }
+  const child = Bun.spawn(manjuCommand(...args), { stdin, stdout: "pipe", stderr: "pipe", env })
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
   return { code, out, err }
 }

@@ -5,13 +5,17 @@ import { plain } from "./command.ts"
 export class Terminal implements Disposable {
   /** Everything that has been on the screen, without colours. */
   shown = ""
+  /** The same as it came. */
+  painted = ""
   private readonly terminal: Bun.Terminal
   private child: Bun.Subprocess | undefined
 
   constructor() {
     const decoder = new TextDecoder()
     const data = (_: unknown, bytes: Uint8Array) => {
-      this.shown += Bun.stripANSI(decoder.decode(bytes, { stream: true }))
+      const text = decoder.decode(bytes, { stream: true })
+      this.painted += text
+      this.shown += Bun.stripANSI(text)
     }
     this.terminal = new Bun.Terminal({ data })
   }
@@ -22,8 +26,8 @@ export class Terminal implements Disposable {
   }
 
   /** Starts a command; the one before must have ended. */
-  run(command: readonly string[]): void {
-    this.child = Bun.spawn([...command], { env: plain, terminal: this.terminal })
+  run(command: readonly string[], environment: Record<string, string | undefined> = {}): void {
+    this.child = Bun.spawn([...command], { env: { ...plain, ...environment }, terminal: this.terminal })
   }
 
   /** Waits until it has shown that, or has ended. */

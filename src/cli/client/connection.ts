@@ -35,6 +35,7 @@ export class Connection {
   /** Since it was lost, until it is there again. */
   private isOffline = false
   private isClosing = false
+  private returned: (connack: IConnackPacket) => void = () => {}
   /** What the broker, or an error, has said before the connection ended. */
   private lastWords: string | undefined
 
@@ -49,7 +50,9 @@ export class Connection {
     client.on("disconnect", (packet) => this.onDisconnect(packet))
     client.on("error", (error) => this.onError(error))
     client.on("close", () => this.onClose())
-    client.on("connect", () => this.onConnect())
+    client.on("packetreceive", (packet) => {
+      if (packet.cmd === "connack" && (packet.reasonCode ?? packet.returnCode) === 0) this.onConnack(packet)
+    })
     if (settings.reconnects) client.options.reconnectPeriod = RECONNECT_EVERY_MS
   }
 
@@ -72,9 +75,9 @@ export class Connection {
     throw new RangeError("no level was given")
   }
 
-  /** Calls back whenever the connection is there again. */
+  /** Calls back whenever the broker has let it in again, before anything is sent. */
   onReturn(callback: (connack: IConnackPacket) => void): void {
-    this.client.on("connect", callback)
+    this.returned = callback
   }
 
   /**
@@ -94,11 +97,11 @@ export class Connection {
     await Promise.race([promise, Bun.sleep(GOODBYE_MS)])
   }
 
-  private onConnect(): void {
+  private onConnack(connack: IConnackPacket): void {
     this.lastWords = undefined
-    if (!this.isOffline) return
     this.isOffline = false
     this.settings.tell(`${this.place} is there again`)
+    this.returned(connack)
   }
 
   private onDisconnect({ reasonCode = Reason.Success, properties }: IDisconnectPacket): void {

@@ -3,12 +3,14 @@
  * `-M` allows, and waits until all of them are acknowledged. No more is read than can be sent.
  */
 import type { IConnackPacket, IPublishPacket, MqttClient, Packet } from "mqtt"
+import { readBytes } from "../../auth/text-file.ts"
 import { CommandFailure } from "../failure.ts"
 import type { Connection } from "./connection.ts"
-import type { ClientFlags } from "./options.ts"
-import { describePlace } from "./place.ts"
+import { linesOf } from "./lines.ts"
+import { type ClientFlags, misuse } from "./options.ts"
+import { describePlace, topicInUrl } from "./place.ts"
 import { run, stopSignal, type Work } from "./run.ts"
-import type { Settings } from "./settings.ts"
+import { type Settings, settingsOf } from "./settings.ts"
 import { because } from "./trouble.ts"
 
 export interface PubFlags extends ClientFlags {
@@ -24,15 +26,38 @@ export interface PubFlags extends ClientFlags {
   repeatDelay: number
 }
 
+const sends = ["connect", "publish", "disconnect", "will"] as const
 /** MQTT 5 §3.1.2.11.3, for a broker that does not say. */
 const RECEIVE_MAXIMUM = 65_535
 /** How often a connection may end before anything is acknowledged: what is sent again may be what ends it. */
 const MOST_FRUITLESS = 3
 
 /** The payloads to publish: many as they come, or one several times. */
-export type Payloads = { readonly lines: AsyncIterable<Buffer> } | { readonly once: Buffer }
+type Payloads = { readonly lines: AsyncIterable<Buffer> } | { readonly once: Buffer }
 
-export class Publisher implements Work {
+/** Resolves with the exit code. */
+export async function pub(flags: PubFlags): Promise<number> {
+  assertKind(flags)
+  const settings = await settingsOf(flags, { name: "pub", sends, reconnects: flags.stdinLine ?? false })
+  const topic = flags.topic ?? (settings.topic === undefined ? undefined : topicInUrl(settings.topic, "name"))
+  if (topic === undefined) throw misuse("where to publish? give -t")
+  return new Publisher(topic, await payloadsOf(flags), flags, settings).run()
+}
+
+function assertKind({ message, file, nullMessage, stdinFile, stdinLine }: PubFlags): void {
+  if ((message ?? file ?? nullMessage ?? stdinFile ?? stdinLine) === undefined) {
+    throw misuse("what to publish? give one of -m, -f, -n, -s and -l")
+  }
+}
+
+async function payloadsOf({ message, file, stdinFile, stdinLine }: PubFlags): Promise<Payloads> {
+  if (stdinLine) return { lines: linesOf(process.stdin) }
+  if (stdinFile) return { once: Buffer.concat(await Array.fromAsync(process.stdin)) }
+  if (file !== undefined) return { once: await readBytes(file) }
+  return { once: Buffer.from(message ?? "") }
+}
+
+class Publisher implements Work {
   private readonly topic: string
   private readonly payloads: Payloads
   private readonly flags: PubFlags

@@ -45,8 +45,10 @@ export async function settingsOf(
 ): Promise<Settings> {
   const address = addressOf(flags)
   const login = { username: flags.username ?? address.username, password: flags.pw ?? address.password }
+  if (login.username === undefined && login.password !== undefined)
+    throw misuse("a password takes a user name: give -u")
   const properties = parseProperties(flags.property ?? [], sends)
-  const levels = levelsOf(flags, login, properties)
+  const levels = levelsOf(flags, properties)
   const identity = { ...idOf(flags, name), ...sessionOf(flags, properties) }
   const will = willOf(flags, properties)
   const tls = await tlsOf(flags, address)
@@ -64,12 +66,10 @@ export async function settingsOf(
 }
 
 /** With nothing said, 5.0, and 3.1.1 for a broker that does not know it; with what only 5.0 has, that alone. */
-function levelsOf(flags: ClientFlags, login: Login, properties: Settings["properties"]): Settings["levels"] {
+function levelsOf(flags: ClientFlags, properties: Settings["properties"]): Settings["levels"] {
   const { protocolVersion, sessionExpiryInterval } = flags
-  const isNameless = login.username === undefined && login.password !== undefined
-  const needs =
-    properties.size > 0 ? "-D" : sessionExpiryInterval !== undefined ? "-x" : isNameless ? "-P without -u" : ""
-  if (needs === "") return protocolVersion === undefined ? [5, 4] : [protocolVersion]
+  const needs = properties.size > 0 ? "-D" : sessionExpiryInterval !== undefined ? "-x" : undefined
+  if (needs === undefined) return protocolVersion === undefined ? [5, 4] : [protocolVersion]
   if ((protocolVersion ?? 5) !== 5) throw misuse(`${needs} is for MQTT 5: leave -V out, or give -V 5`)
   return [5]
 }
@@ -121,7 +121,7 @@ async function tlsOf({ cafile, cert, key, insecure }: ClientFlags, place: Place)
 
 /** The password is the one that is given, or that of the environment, or asked for where somebody sits who can be asked. */
 async function loginOf({ username, password }: Login): Promise<IClientOptions> {
-  if (username === undefined) return password === undefined ? {} : { password }
+  if (username === undefined) return {}
   const known = password ?? process.env[PASSWORD_VARIABLE]
   const answer = known ?? (process.stdin.isTTY ? await askPassword(`Password for ${username}: `) : "")
   return { username, ...(known === undefined && answer === "" ? {} : { password: answer }) }

@@ -5,17 +5,19 @@
  * that a session that stays keeps it. That is why QoS 2 is printed with its PUBLISH rather than with its PUBREL, and not again
  * when that is repeated. A slow reader of the output makes the broker wait.
  */
-import type { ClientSubscribeCallback, IConnackPacket, IPublishPacket, ISubscriptionMap, MqttClient } from "mqtt"
+import type { ClientSubscribeCallback, IPublishPacket, ISubscriptionMap, MqttClient } from "mqtt"
+import pc from "picocolors"
 import { matches } from "../../router/index.ts"
 import { CommandFailure } from "../failure.ts"
 import { type Connection, notTaken } from "./connection.ts"
 import type { Message } from "./message.ts"
-import type { ClientFlags } from "./options.ts"
+import { type ClientFlags, misuse } from "./options.ts"
 import { Output } from "./output.ts"
-import { describePlace } from "./place.ts"
-import type { PrintFlags } from "./printer.ts"
+import { describePlace, topicInUrl } from "./place.ts"
+import { type PrintFlags, printer } from "./printer.ts"
 import { run, stopSignal, type Work } from "./run.ts"
-import type { Settings } from "./settings.ts"
+import { type Settings, settingsOf } from "./settings.ts"
+import { teller } from "./tell.ts"
 import { because } from "./trouble.ts"
 
 export interface SubFlags extends ClientFlags, PrintFlags {
@@ -37,10 +39,23 @@ type Suback = NonNullable<Parameters<ClientSubscribeCallback>[2]>
 /** That of mosquitto_sub. */
 const TIMED_OUT = 27
 const REFUSED = 0x80
+const sends = ["connect", "subscribe", "unsubscribe", "disconnect", "will"] as const
 /** How long a reader of the output may take for the rest, when it is over. */
 const LAST_WORDS_MS = 2000
 
-export class Subscriber implements Work {
+/** Resolves with the exit code. */
+export async function sub(flags: SubFlags): Promise<number> {
+  const isTerminal = process.stdout.isTTY ?? false
+  const paint = isTerminal ? pc.cyan : String // what goes elsewhere is data, whatever the environment says of colours
+  const print = printer(flags, { isTerminal, paint, warn: teller(flags) })
+  const settings = await settingsOf(flags, { name: "sub", sends, reconnects: true })
+  const { topic = [], unsubscribe } = flags
+  const filters = [...topic, ...(settings.topic === undefined ? [] : [topicInUrl(settings.topic, "filter")])]
+  if (filters.length === 0 && unsubscribe === undefined) throw misuse("what to subscribe to? give -t")
+  return new Subscriber(flags, filters, settings, print).run()
+}
+
+class Subscriber implements Work {
   private readonly flags: SubFlags
   private readonly filters: readonly string[]
   private readonly settings: Settings
@@ -90,8 +105,10 @@ export class Subscriber implements Work {
     if (timeout !== undefined) setTimeout(() => this.timeOut(timeout), timeout * 1000)
     void this.stop.then(() => this.finish(0))
     void this.output.closed.then(() => this.finish(0), this.finished.reject)
-    connection.onReturn((connack) => this.resume(connection, connack))
-    this.subscribe(connection.client).catch(this.finished.reject)
+    const { client } = connection
+    const subscribe = () => void this.subscribe(client).catch(this.finished.reject)
+    connection.onReturn(({ sessionPresent }) => sessionPresent || client.once("connect", subscribe))
+    subscribe()
     const code = await this.finished.promise
     this.isOver = true
     await Promise.all(this.clearing)
@@ -110,10 +127,6 @@ export class Subscriber implements Work {
   private timeOut(seconds: number): void {
     this.settings.tell(`timed out after ${seconds === 1 ? "a second" : `${seconds} seconds`}`)
     this.finish(TIMED_OUT)
-  }
-
-  private resume({ client }: Connection, { sessionPresent }: IConnackPacket): void {
-    if (!sessionPresent) this.subscribe(client).catch(this.finished.reject)
   }
 
   /**

@@ -59,7 +59,8 @@ export function because(code: number, reasonString?: string): string {
 /** For an error before the broker has answered; undefined: the connection has ended without one. */
 export function connectFailure(place: Place, error: NodeJS.ErrnoException | undefined): CommandFailure {
   const where = describePlace(place)
-  const code = error?.code ?? ""
+  const alert = /^error:.*:(\w+)$/.exec(error?.message ?? "")?.[1]
+  const code = alert === undefined ? (error?.code ?? "") : `ERR_SSL_${alert}` // over WebSocket its code is EPROTO
   if (Object.hasOwn(inWords, code))
     return new CommandFailure(`cannot connect to ${where}: ${inWords[code]}`, { cause: error })
   if (error !== undefined && code === "" && error.message === "connack timeout") {

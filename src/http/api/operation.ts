@@ -123,8 +123,9 @@ export const operationRoutes: Route[] = [
     contentType: "text/event-stream",
     problems: { "too-many": "There are too many live streams." },
     handle({ query: { topics, ...query } }, { core, live }) {
-      if (topics !== undefined && core.parseFilter(topics)?.shareName !== undefined) throw noFilter(topics)
-      if (topics !== undefined && core.parseFilter(topics) === undefined) throw noFilter(topics)
+      const filter = topics === undefined ? undefined : core.parseFilter(topics)
+      const isFilter = filter !== undefined && filter.shareName === undefined
+      if (topics !== undefined && !isFilter) throw noFilter(topics)
       return live.open({ ...query, topics })
     },
   }),

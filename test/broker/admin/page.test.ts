@@ -82,6 +82,7 @@ describe("the pages of a list", () => {
   test("hold an entry once that has been met twice", async () => {
     const twice = { owner: "a", name: "b" }
     expect(await all([twice, { owner: "a", name: "a" }, twice], 10)).toEqual([["a/a", "a/b"]])
+    expect(await all([twice, twice, twice, twice, { owner: "a", name: "c" }], 1)).toEqual([["a/b"], ["a/c"]])
   })
 
   test("have a hundred items, unless it is said how many", async () => {

@@ -60,4 +60,25 @@ describe("sqlite()", () => {
     expect(String(error)).toContain("nowhere")
     await broker.close()
   })
+
+  test("is copied without a pause of its commits, and never over a file that is there", async () => {
+    using folder = temporaryFolder()
+    const store = sqlite(join(folder.path, "original.db"))
+    await store.commit([{ kind: "total", name: "n", value: 1 }])
+    const to = join(folder.path, "copy.db")
+    const copying = store.backup!(to)
+    await store.commit([{ kind: "total", name: "n", value: 2 }])
+    await copying
+    const copy = sqlite(to)
+    const totals: unknown[] = []
+    for await (const item of copy.load()) if (item.kind === "total") totals.push(item.name)
+    expect(totals).toEqual(["n"])
+    await copy.close()
+    for (const mine of ["mine", ""]) {
+      await Bun.write(to, mine)
+      const error = await store.backup!(to).catch((reason: Error) => reason.message)
+      expect([error, await Bun.file(to).text()]).toEqual([`${to} is there already`, mine])
+    }
+    await store.close()
+  })
 })
