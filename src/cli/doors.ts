@@ -67,6 +67,7 @@ export async function makeDoors(configuration: Configuration): Promise<Doors> {
       refuse(path, error.message)
     }
   }
+  await authAt([], undefined) // also where every listener has one of its own: what is said of it must make sense
   return { doors, auths: [...auths.values()], problems }
 }
 

@@ -64,7 +64,7 @@ export class LiveConfiguration {
   complain(error: unknown): void {
     const lines = error instanceof ConfigurationError ? error.lines : [String(error)]
     for (const line of lines) this.logger.error(line)
-    this.logger.error(`${this.file}: what it said before stays in force`)
+    if (this.file !== undefined) this.logger.error(`${this.file}: what it said before stays in force`)
   }
 }
 

@@ -42,13 +42,10 @@ export function readEnvironment(environment: Environment, problems: Problem[]): 
     const other = names.get(String(path))
     if (other !== undefined) refuse(` and ${other} set the same: leave one out`)
     names.set(String(path), name)
-    try {
-      const value = fromText(schema, isFromFile ? readSecret(text) : text)
-      const node = new Reader(problems, () => source).read(schema, value, path)
-      if (node !== undefined) assignments.push({ path, node })
-    } catch (error) {
-      refuse(`: ${text}: ${(error as Error).message}`)
-    }
+    const value = isFromFile ? readSecret(text, refuse) : text
+    const node =
+      value === undefined ? undefined : new Reader(problems, () => source).read(schema, fromText(schema, value), path)
+    if (node !== undefined) assignments.push({ path, node })
   }
   return assignments.sort((one, other) => numberIn(one) - numberIn(other) || one.path.length - other.path.length)
 }
@@ -62,12 +59,14 @@ function targetOf(name: string): { path: Path; isFromFile: boolean } {
   return { path: isSecret ? secret : [], isFromFile: true }
 }
 
-/** A file ends with a line feed, a secret does not. */
-function readSecret(path: string): string {
+/** A file ends with a line feed, a secret does not. Undefined, and said: it cannot be read. */
+function readSecret(path: string, refuse: (what: string) => void): string | undefined {
   try {
     return readFileSync(path, "utf8").replace(/\r?\n$/, "")
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "ENOENT" ? new Error("there is no such file") : error
+    const { code, message } = error as NodeJS.ErrnoException
+    refuse(`: ${path}: ${code === "ENOENT" ? "there is no such file" : message}`)
+    return undefined
   }
 }
 

@@ -30,6 +30,7 @@ const LONGEST_SHOWN = 60
 export function shown(value: unknown): string {
   if (isTable(value)) return "a table"
   const text = typeof value === "string" || Array.isArray(value) ? JSON.stringify(value) : String(value)
+  if (text.includes("PRIVATE KEY")) return "that"
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text
 }
 

@@ -59,8 +59,11 @@ export class Reader {
   }
 }
 
-/** What a key takes, and that it was something else: unless that is nobody's business. */
+/** What a key takes, and that it was something else: unless a secret may be in that. */
 export function takesInstead(schema: Schema, value: unknown): string {
   const takes = `takes ${takesOf(schema)}`
-  return traitsOf(schema).isSecret ? takes : `${takes}, not ${shown(value)}`
+  if (traitsOf(schema).isSecret) return takes
+  const isOfTables = entriesOf(schema) !== undefined || itemOf(schema) !== undefined
+  if (isOfTables && typeof value === "string") return `${takes}, not text`
+  return `${takes}, not ${isOfTables && Array.isArray(value) ? "a list" : shown(value)}`
 }

@@ -124,6 +124,11 @@ describe("manju check", () => {
         ":1: auth.passwords: DIR/no.txt: there is no such file",
       ],
       [
+        "one that no listener goes by",
+        () => 'auth.passwords = "no.txt"\n[[listeners]]\ntype = "tcp"\nauth.allowAnonymous = true',
+        ":1: auth.passwords: DIR/no.txt: there is no such file",
+      ],
+      [
         "one with a bad line",
         () => 'auth.passwords = "bad.txt"',
         ":1: auth.passwords: DIR/bad.txt:1: no colon between a user name and a hash",

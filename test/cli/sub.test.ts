@@ -1,11 +1,15 @@
 /** `manju sub` in front of a broker: what it prints, when it ends and how, and what it leaves behind. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
-import { allowAll, Broker, tcp } from "../../src/index.ts"
+import { join } from "node:path"
+import type { Packet } from "mqtt"
+import { allowAll, Broker, type QoS, tcp } from "../../src/index.ts"
 import { serve } from "../clients/support.ts"
-import { eventually } from "../listeners/socket.ts"
+import { eventually, type Received } from "../listeners/socket.ts"
+import { temporaryFolder } from "../support/broker-process.ts"
 import { at, type Served, subscribing } from "../support/client-commands.ts"
 import { manju, manjuCommand, plain } from "../support/command.ts"
 import { LineProcess } from "../support/line-process.ts"
+import { type Answering, ScriptedBroker, welcome } from "../support/scripted-broker.ts"
 
 setDefaultTimeout(60_000)
 
@@ -299,5 +303,67 @@ describe("a connection that is lost", () => {
     await eventually(() => served.core.router.subscriptionCount === 1, "the other's subscription")
     await served.broker.publish("a", "mine")
     expect(await young.line()).toBe("mine")
+  })
+})
+
+/** Lets in, and grants what is asked for. */
+function hospitable(packet: Received, client: Answering): void {
+  const { cmd, messageId, subscriptions } = packet
+  if (cmd === "connect") client.send(welcome())
+  if (cmd === "subscribe") client.send({ cmd: "suback", messageId: messageId!, granted: subscriptions.map(() => 2) })
+  if (cmd === "pingreq") client.send({ cmd: "pingresp" })
+  if (cmd === "disconnect") client.end()
+}
+
+const publish = (qos: QoS, payload: string | Buffer, fields: object = {}) =>
+  ({ cmd: "publish", topic: "a", qos, payload, retain: false, dup: false, messageId: 1, ...fields }) as Packet
+
+describe("a message of QoS 2", () => {
+  test("is printed once, however often it comes, until it is released", async () => {
+    let connects = 0
+    const answers: Record<string, (client: Answering) => void> = {
+      "1 subscribe": ({ send }) => send(publish(2, "one")),
+      "1 pubrec": ({ end }) => end(), // PUBREL is lost with the connection, PUBREC as well, as far as the broker knows
+      "2 connect": ({ send }) => send(publish(2, "one", { dup: true })),
+      "2 pubrec": ({ send }) => send({ cmd: "pubrel", messageId: 1 }),
+      "2 pubcomp": ({ send }) => send(publish(2, "two")),
+    }
+    using broker = new ScriptedBroker((packet, client) => {
+      if (packet.cmd === "connect") connects++
+      if (packet.cmd === "connect" && connects === 2) client.send({ ...welcome(), sessionPresent: true } as Packet)
+      else hospitable(packet, client)
+      answers[`${connects} ${packet.cmd}`]?.(client)
+      if (packet.cmd === "pubcomp") delete answers["2 pubrec"]
+    })
+    const session = ["-i", "keeper", "-c", "-q", "2"]
+    await using subscriber = new LineProcess(manjuCommand("sub", ...at(broker), ...session, "-t", "a"))
+    expect([await subscriber.line(), await subscriber.line()]).toEqual(["one", "two"])
+    expect(broker.count("pubrec")).toBe(3)
+  })
+})
+
+describe("a reader of the output that takes its time", () => {
+  test("makes the broker wait for acknowledgements, for longer than the keep-alive, and gets everything", async () => {
+    using folder = temporaryFolder()
+    const go = join(folder.path, "go")
+    expect(Bun.spawnSync(["mkfifo", go]).exitCode).toBe(0)
+    const payloads = Array.from({ length: 10 }, (_, i) => String(i).repeat(200 * 1024))
+    using broker = new ScriptedBroker((packet, client) => {
+      hospitable(packet, client)
+      if (packet.cmd !== "subscribe") return
+      for (const [i, payload] of payloads.entries()) client.send(publish(1, payload, { messageId: i + 1 }))
+    })
+    const sub = shellWords(manjuCommand("sub", ...at(broker), "-t", "a", "-q", "1", "-k", "1", "-C", "10"))
+    await using shell = new LineProcess([
+      "bash",
+      "-c",
+      `${sub} | { read -r _ < '${go}'; cat; }; echo \${PIPESTATUS[0]}`,
+    ])
+    await eventually(() => broker.count("pingreq") >= 5, "life while nothing is read")
+    expect([broker.count("connect"), broker.count("puback")]).toEqual([1, 0])
+    await Bun.write(go, "\n")
+    expect(await shell.ended()).toBe(0)
+    expect(shell.out).toBe([...payloads, "0", ""].join("\n"))
+    expect([broker.count("connect"), broker.count("puback")]).toEqual([1, 10])
   })
 })

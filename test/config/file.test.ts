@@ -29,7 +29,7 @@ describe("what is no TOML is said with its line:", () => {
     [
       "a list that is not closed, behind one that is",
       "a = [\n1,\n]\n\nb = [\n1,\n",
-      "manju.toml:5: Expected a value but found end of file",
+      "manju.toml:5: Unterminated array; expected ']'",
     ],
     ["a number with a nought in front", "mode = 0660", "manju.toml:1: Leading zeros are not allowed in numbers"],
     [

@@ -127,6 +127,14 @@ describe("in the file: its name, the line, the key, and", () => {
       ],
     ],
     [
+      "of private keys nothing either",
+      '[[listeners]]\ntype = "tcp"\ntls = { cert = "c", key = ["-----BEGIN PRIVATE KEY-----hush"] }\n[[listeners]]\ntype = "tcp"\nauth = ["hush"]',
+      [
+        "manju.toml:3: listeners[0].tls.key takes the name of a PEM file, or what is in it, not that",
+        "manju.toml:6: listeners[1].auth takes a table with allowAnonymous, passwords, verificationsAtOnce, acl, jwt, http, not a list",
+      ],
+    ],
+    [
       "of long values the beginning",
       `data = ["${"x".repeat(100)}"]`,
       [`manju.toml:1: data takes the name of a file, not ["${"x".repeat(58)}…`],
@@ -191,7 +199,7 @@ describe("in the environment: the variable, and", () => {
       [
         "MANJU_LIMITS (limits.maximumInflght): there is no such key; limits.maximumInflight takes a whole number from 1 to 65535",
         "MANJU_LIMITS (limits.receiveMaximum) takes a whole number from 1 to 65535, not 0",
-        'MANJU_AUTH takes a table with allowAnonymous, passwords, verificationsAtOnce, acl, jwt, http, not "passwords=x"',
+        "MANJU_AUTH takes a table with allowAnonymous, passwords, verificationsAtOnce, acl, jwt, http, not text",
         "MANJU_LISTENERS (listeners[0].port) takes a whole number from 0 to 65535, not -1",
         "MANJU_LISTENERS: listeners[1].type is missing, which takes one of tcp, unix, websocket, http",
       ],
@@ -200,6 +208,14 @@ describe("in the environment: the variable, and", () => {
       "of a listener that would leave a gap which is the next",
       { MANJU_LISTENERS_5_PORT: "1" },
       ["MANJU_LISTENERS_5_PORT: the next listener is MANJU_LISTENERS_3"],
+    ],
+    [
+      "of what is no JSON not what it is, since a secret may be in it",
+      { MANJU_ADMIN: '{"token":"hush', MANJU_LISTENERS: "[hush" },
+      [
+        "MANJU_ADMIN takes a table with token, user, password, metrics, not text",
+        "MANJU_LISTENERS takes a list of tables, each with a type, not text",
+      ],
     ],
     [
       "of secrets not what they are",

@@ -6,6 +6,7 @@ import type { Received } from "../listeners/socket.ts"
 interface Visitor {
   parser: mqtt.Parser
   level: number
+  unwritten: Buffer
 }
 
 export interface Answering {
@@ -24,7 +25,9 @@ export class ScriptedBroker implements Disposable {
     const answering = (socket: Socket<Visitor>): Answering => ({
       send: (packet) => {
         const options = { protocolVersion: socket.data.level }
-        socket.write(Buffer.isBuffer(packet) ? packet : mqtt.generate(packet, options as never))
+        const bytes = Buffer.isBuffer(packet) ? packet : mqtt.generate(packet, options as never)
+        socket.data.unwritten = Buffer.concat([socket.data.unwritten, bytes])
+        flush(socket)
       },
       end: () => socket.end(),
     })
@@ -35,7 +38,7 @@ export class ScriptedBroker implements Disposable {
         binaryType: "buffer",
         open: (socket) => {
           const parser = mqtt.parser({})
-          socket.data = { parser, level: 4 }
+          socket.data = { parser, level: 4, unwritten: Buffer.alloc(0) }
           parser.on("error", () => {})
           parser.on("packet", (packet: Received) => {
             if (packet.cmd === "connect") socket.data.level = packet.protocolVersion!
@@ -43,6 +46,7 @@ export class ScriptedBroker implements Disposable {
             answer(packet, answering(socket))
           })
         },
+        drain: flush,
         data: (socket, chunk) => void socket.data.parser.parse(chunk),
         error() {},
       },
@@ -60,6 +64,11 @@ export class ScriptedBroker implements Disposable {
   [Symbol.dispose](): void {
     this.listener.stop(true)
   }
+}
+
+function flush(socket: Socket<Visitor>): void {
+  const { unwritten } = socket.data
+  socket.data.unwritten = unwritten.subarray(Math.max(0, socket.write(unwritten)))
 }
 
 /** A CONNACK that lets in. */

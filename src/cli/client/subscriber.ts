@@ -64,6 +64,8 @@ class Subscriber implements Work {
   private readonly finished = Promise.withResolvers<number>()
   private readonly stop = stopSignal()
   private isOver = false
+  /** Whether the reader of the output is waited for, and nothing else from the broker is read. */
+  private isWaiting = false
   private printed = 0
   /** Packet identifiers of QoS 2 messages that are printed and not released yet. */
   private readonly unreleased = new Set<number>()
@@ -106,6 +108,7 @@ class Subscriber implements Work {
     void this.stop.then(() => this.finish(0))
     void this.output.closed.then(() => this.finish(0), this.finished.reject)
     const { client } = connection
+    if (client.keepalive > 0) setInterval(() => this.stayAlive(client), (client.keepalive * 1000) / 2)
     const subscribe = () => void this.subscribe(client).catch(this.finished.reject)
     connection.onReturn(({ sessionPresent }) => sessionPresent || client.once("connect", subscribe))
     subscribe()
@@ -118,6 +121,13 @@ class Subscriber implements Work {
 
   stopped(): number {
     return 0
+  }
+
+  /** While nothing is read, MQTT.js does not see the broker's answers to its pings, and would give up. */
+  private stayAlive(client: MqttClient): void {
+    if (!this.isWaiting || !client.connected) return
+    client.sendPing()
+    client.reschedulePing(true)
   }
 
   private finish(code: number): void {
@@ -179,7 +189,9 @@ class Subscriber implements Work {
     if (isLast) this.isOver = true
     const message = { topic, payload: payload as Buffer, qos, retain, messageId, properties, came: new Date() }
     const room = this.output.write(this.print(message))
+    this.isWaiting = true
     await (qos > 0 || isLast ? this.output.drain() : room)
+    this.isWaiting = false
     return true
   }
 
