@@ -6,16 +6,23 @@ type LineLevel = Exclude<LogLevel, "silent">
 
 const styles: Record<LineLevel, Style | undefined> = { debug: "gray", info: undefined, warn: "yellow", error: "red" }
 
-/** Lines for people on standard error: the time in UTC, the level where it matters, the message. */
-export function consoleLogger(level: LogLevel): Logger {
+/**
+ * Lines on standard error. For people: the time in UTC, the level where it matters, the message. As JSON: an object with `time`, `level` and
+ * `message` in each.
+ */
+export function consoleLogger(level: LogLevel, format: "human" | "json" = "human"): Logger {
   const line = (name: LineLevel) => (message: string) => {
     if (logLevels.indexOf(name) < logLevels.indexOf(logger.level as LogLevel)) return
-    const time = new Date().toISOString().slice("2026-01-01T".length)
-    const text = name === "info" ? message : `${name}: ${message}`
-    complain(`${styled("dim", time)} ${styled(styles[name], printable(text))}`)
+    const time = new Date().toISOString()
+    complain(format === "json" ? JSON.stringify({ time, level: name, message }) : forPeople(name, time, message))
   }
   const logger: Logger = { level, debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") }
   return logger
+}
+
+function forPeople(name: LineLevel, time: string, message: string): string {
+  const text = name === "info" ? message : `${name}: ${message}`
+  return `${styled("dim", time.slice("2026-01-01T".length))} ${styled(styles[name], printable(text))}`
 }
 
 /**

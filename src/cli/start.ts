@@ -15,7 +15,7 @@ export async function start(given: Given): Promise<number> {
   const configuration = await load(given)
   const { values, warnings } = configuration
   const doors = await openableDoors(configuration)
-  const logger = consoleLogger(values.logLevel)
+  const logger = consoleLogger(values.logLevel, values.logFormat)
   const { data, durability, limits, validatePayloadFormat } = values
   const store = data === undefined ? {} : { store: sqlite(data, { durability }) }
   const live = new LiveConfiguration(given, configuration, () => broker, logger)

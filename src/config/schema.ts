@@ -279,7 +279,7 @@ export const configSchema = v.strictObject({
   ),
   validatePayloadFormat: optional(yesOrNo("refuse payloads that claim to be UTF-8 and are not"), false),
   logLevel: optional(oneOf(logLevels, "least important lines to print"), "info"),
-  logFormat: optional(oneOf(["auto", "human", "json"], "lines for people or JSON; auto: people at a terminal"), "auto"),
+  logFormat: optional(oneOf(["human", "json"], "lines for people, or a line of JSON for each"), "human"),
   limits: optional(described(v.strictObject(limits), "bounds of everything"), {}),
   auth: optional(described(auth, "who may connect and do what, at listeners that do not say that themselves"), {}),
   admin: optional(described(admin, "who may administer the broker over HTTP; default: this machine"), {}),

@@ -66,3 +66,20 @@ test("a client cannot write lines of its own, nor to the terminal", async () => 
     " connected a\\x0a12:00:00.000Z error: \\x1b[31mfire\\x0d\\x85\\u{202e}\\u{2028}\n    at home (127.0.0.1)",
   )
 })
+
+test("with --log-format json a line is an object: its time, its level and the message as it is", async () => {
+  await using broker = await BrokerProcess.start("--log-format", "json")
+  ;(await RawClient.connect(broker.port, 'visitor "\\n"')).destroy()
+  await eventually(() => broker.logged.includes("connected visitor"), "the line")
+  const lines = broker.logged
+    .trim()
+    .split("\n")
+    .map((text) => JSON.parse(text))
+  const [connected] = lines.filter(({ message }) => message.startsWith("connected"))
+  expect(connected).toEqual({
+    time: expect.any(String),
+    level: "info",
+    message: expect.stringContaining('visitor "\\n" ('),
+  })
+  expect(new Date(connected.time).toISOString()).toBe(connected.time)
+})
