@@ -326,7 +326,7 @@ describe("a message of QoS 2", () => {
       "1 pubrec": ({ end }) => end(), // PUBREL is lost with the connection, PUBREC as well, as far as the broker knows
       "2 connect": ({ send }) => send(publish(2, "one", { dup: true })),
       "2 pubrec": ({ send }) => send({ cmd: "pubrel", messageId: 1 }),
-      "2 pubcomp": ({ send }) => send(publish(2, "two")),
+      "2 pubcomp": ({ send }) => send(publish(2, "two", { dup: true })), // the first time it went astray
     }
     using broker = new ScriptedBroker((packet, client) => {
       if (packet.cmd === "connect") connects++
@@ -340,6 +340,20 @@ describe("a message of QoS 2", () => {
     expect([await subscriber.line(), await subscriber.line()]).toEqual(["one", "two"])
     expect(broker.count("pubrec")).toBe(3)
   })
+})
+
+test("what comes while retained messages are still being cleared is neither printed nor acknowledged", async () => {
+  using broker = new ScriptedBroker((packet, client) => {
+    hospitable(packet, client)
+    if (packet.cmd === "subscribe") client.send(publish(1, "kept", { retain: true, messageId: 7 }))
+    if (packet.cmd !== "pingreq") return // the sign of life of a client that waits
+    client.send(publish(1, "too late", { messageId: 8 }))
+    client.send({ cmd: "puback", messageId: broker.packets.find(({ cmd }) => cmd === "publish")!.messageId! })
+  })
+  const flags = ["-t", "a", "-q", "1", "-C", "1", "-k", "1", "--remove-retained"]
+  expect(await manju("sub", ...at(broker), ...flags)).toEqual({ code: 0, out: "kept\n", err: "" })
+  const commands = broker.packets.map(({ cmd, messageId }) => (cmd === "puback" ? `${cmd} ${messageId}` : cmd))
+  expect(commands).toEqual(["connect", "subscribe", "publish", "puback 7", "pingreq", "disconnect"])
 })
 
 describe("a reader of the output that takes its time", () => {
