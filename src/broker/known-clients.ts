@@ -15,7 +15,8 @@ export class KnownClients {
   private older = new Map<string, string>()
 
   /** A client has been let in from that network. One without a password has proven nothing that could be told again. */
-  remember(network: string, { password, ...client }: Connecting): void {
+  remember(network: string, client: Connecting): void {
+    const { password } = client
     if (password === undefined) return
     const identity = this.identityOf(network, client)
     this.proofs.set(identity, this.digest(identity, password))
@@ -25,7 +26,8 @@ export class KnownClients {
   }
 
   /** Whether it is one of them. With another password it is forgotten: there is one guess at that of each, not a thousand. */
-  recognize(network: string, { password, ...client }: Connecting): boolean {
+  recognize(network: string, client: Connecting): boolean {
+    const { password } = client
     const identity = this.identityOf(network, client)
     const proof = this.proofs.get(identity) ?? this.older.get(identity)
     if (proof === undefined) return false

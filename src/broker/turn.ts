@@ -14,12 +14,7 @@ export class Turn {
   /** Enters `outbox` for the end of this turn; outside of one, for the end of the current microtasks. */
   mark(outbox: Flushable): void {
     this.dirty.push(outbox)
-    if (this.isOpen || this.isScheduled) return
-    this.isScheduled = true
-    queueMicrotask(() => {
-      this.isScheduled = false
-      this.flush()
-    })
+    if (!this.isOpen && !this.isScheduled) this.schedule()
   }
 
   /** A chunk is being worked on: what it causes is flushed by the `end` that follows. */
@@ -30,6 +25,14 @@ export class Turn {
   end(): void {
     this.isOpen = false
     if (this.dirty.length > 0) this.flush()
+  }
+
+  private schedule(): void {
+    this.isScheduled = true
+    queueMicrotask(() => {
+      this.isScheduled = false
+      this.flush()
+    })
   }
 
   private flush(): void {

@@ -5,7 +5,7 @@
  */
 import { randomUUIDv7 } from "bun"
 import { decide, isPromise } from "../broker/decide.ts"
-import { type Outcome, Refused } from "../broker/hook-chains.ts"
+import { type HookChains, type Outcome, Refused } from "../broker/hook-chains.ts"
 import {
   type Admission,
   type Client,
@@ -14,7 +14,7 @@ import {
   isAllowing,
   type Permission,
 } from "../broker/ports.ts"
-import { type Connect, encodeConnack, type Properties, Reason } from "../codec/index.ts"
+import { type Connect, encodeConnack, type Properties, Reason, type WillFields } from "../codec/index.ts"
 import type { Will } from "../session/index.ts"
 import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
@@ -22,6 +22,8 @@ import { refuse } from "./refusal.ts"
 import { resume } from "./resume.ts"
 import { connackProperties, keepAliveSeconds, sessionExpirySeconds, startKeepAlive } from "./terms.ts"
 import { isOffence, refusalOf } from "./verdict.ts"
+
+const versions = { 3: "3.1", 4: "3.1.1", 5: "5.0" } as const
 
 /** Asks the hooks beside the auth, unless that has refused. */
 export function askHooks(
@@ -31,7 +33,15 @@ export function askHooks(
 ): void | Promise<void> {
   const { authenticate: ask } = link.core.hooks
   const isRefused = decision !== undefined && !isAllowing(decision)
-  if (ask === undefined || isRefused) return next(decision)
+  return ask === undefined || isRefused ? next(decision) : askAll(ask, link, decision, next)
+}
+
+function askAll(
+  ask: NonNullable<HookChains["authenticate"]>,
+  link: Link,
+  decision: Decision,
+  next: (decision: Decision) => void | Promise<void>,
+): void | Promise<void> {
   const decided = (outcome: Outcome<Decision>) => {
     if (link.state === "closing" || link.state === "closed") return undefined
     return next(outcome instanceof Refused ? outcome.refusal : outcome)
@@ -47,7 +57,7 @@ export function conclude(link: Link, decision: Decision, proof?: Properties): vo
     if (refusal === undefined) {
       link.attempt?.succeeded()
       link.attempt = undefined
-      return decideWill(link, isAdmission(decision) ? decision : {}, proof)
+      return identify(link, isAdmission(decision) ? decision : {}, proof)
     }
     if (isOffence(refusal)) {
       link.core.metrics.authFailures++
@@ -57,19 +67,22 @@ export function conclude(link: Link, decision: Decision, proof?: Properties): vo
   })
 }
 
-/** The client is in, if its will may be published. */
-function decideWill(link: Link, admission: Partial<Admission>, proof?: Properties): void | Promise<void> {
+/** It is known who the client is, and who decides what it may do. */
+function identify(link: Link, admission: Partial<Admission>, proof?: Properties): void | Promise<void> {
   const { serving } = link
   const connect = link.connect!
   const clientId = connect.clientId || `${serving.limits.assignedClientIdPrefix}${randomUUIDv7("base64url")}` // [MQTT-3.1.3-6]
   const { protocolLevel, remoteAddress, listener } = link.connecting!
   const username = admission.username ?? link.connecting!.username
-  link.connecting = { ...link.connecting!, clientId, username }
   const client = { clientId, username, protocolLevel, remoteAddress, listener }
   link.admit(client, admission)
-  const willTopic = connect.will && link.topicNamed(connect.will.topic)!
+  return connect.will === undefined ? admit(link, client, proof) : decideWill(link, connect.will, client, proof)
+}
+
+/** It is let in if its will may be published. */
+function decideWill(link: Link, will: WillFields, client: Client, proof?: Properties): void | Promise<void> {
+  const willTopic = link.topicNamed(will.topic)!
   const { permissions } = link
-  if (willTopic === undefined) return admit(link, client, proof)
   return decide<Permission>(
     () => !willTopic.isSys && (permissions === undefined || permissions.ask("publish", willTopic.name)),
     (error) => link.authFailed(error),
@@ -98,7 +111,7 @@ function admit(link: Link, client: Client, proof?: Properties): void | Promise<v
   const expirySeconds = sessionExpirySeconds(link, connect)
   const properties =
     link.level === 5 ? { ...connackProperties(link, connect, clientId, expirySeconds), ...proof } : undefined
-  if (encodeConnack(writer, link.level, Reason.Success, false, properties).length > link.maximumPacketBytes) {
+  if (properties !== undefined && isTooLarge(link, properties)) {
     return refuse(link, link.level, { reason: Reason.PacketTooLarge }) // it could never be told that it is in
   }
   const canResume = isStored(link, connect, clientId)
@@ -114,23 +127,38 @@ function admit(link: Link, client: Client, proof?: Properties): void | Promise<v
   session.will = willOf(link, connect)
   core.sessions.record(session)
   if (!isPresent) session.begunAt = core.changes.appended
-  const greet = () => {
-    if (session.outlet !== link) return
-    link.welcome(session)
-    link.sendPacket(encodeConnack(writer, link.level, Reason.Success, isPresent, properties))
-    core.logger.info(
-      `connected ${clientId} (${client.remoteAddress}) on ${link.serving.id}: MQTT ${["3.1", "3.1.1", "5.0"][link.level - 3]}${client.username === undefined ? "" : `, user ${client.username}`}${isPresent ? ", session resumed" : ""}`,
-    )
-    startKeepAlive(link, keepAliveSeconds(link, connect))
-    if (core.hooks.wants.onConnected !== undefined) {
-      core.hooks.tell("onConnected", link.view, { isSessionPresent: isPresent })
-    }
-    return resume(link)
-  }
   // Of a session that is stored, what a crash would forget now is only when it was last seen, and a new will.
-  if (core.changes.isFailing && canResume) return greet()
-  if (core.changes.appended === before && core.sessions.removedAt(clientId) <= core.changes.durable) return greet()
-  return core.changes.settled().then(greet)
+  const isDurable = core.changes.appended === before && core.sessions.removedAt(clientId) <= core.changes.durable
+  const mustWait = !isDurable && !(core.changes.isFailing && canResume)
+  return mustWait ? greetWhenDurable(link, isPresent, properties) : greet(link, isPresent, properties)
+}
+
+async function greetWhenDurable(link: Link, isPresent: boolean, properties: Properties | undefined): Promise<void> {
+  await link.core.changes.settled()
+  return greet(link, isPresent, properties)
+}
+
+/** Tells the client that it is in, unless its session has become another's, and lets what waits in it follow. */
+function greet(link: Link, isPresent: boolean, properties: Properties | undefined): void | Promise<void> {
+  const { core, level } = link
+  const session = link.session!
+  const { clientId, remoteAddress, username } = link.client!
+  const connect = link.connect!
+  if (session.outlet !== link) return undefined
+  link.welcome(session)
+  link.sendPacket(encodeConnack(writer, level, Reason.Success, isPresent, properties))
+  core.logger.info(
+    `connected ${clientId} (${remoteAddress}) on ${link.serving.id}: MQTT ${versions[level]}${username === undefined ? "" : `, user ${username}`}${isPresent ? ", session resumed" : ""}`,
+  )
+  startKeepAlive(link, keepAliveSeconds(link, connect))
+  if (core.hooks.wants.onConnected !== undefined) {
+    core.hooks.tell("onConnected", link.view, { isSessionPresent: isPresent })
+  }
+  return resume(link)
+}
+
+function isTooLarge({ level, maximumPacketBytes }: Link, properties: Properties): boolean {
+  return encodeConnack(writer, level, Reason.Success, false, properties).length > maximumPacketBytes
 }
 
 /** The user whose the session of that client id is, if it may not be this client's: neither to go on with nor to end. */

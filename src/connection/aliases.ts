@@ -3,7 +3,8 @@ import type { Topic } from "../router/index.ts"
 
 /** The aliases that the client has set. */
 export class IncomingAliases {
-  private readonly topics = new Map<number, Topic>()
+  /** Made for the first: most clients set none. */
+  private topics: Map<number, Topic> | undefined = undefined
   private readonly maximum: number
 
   constructor(maximum: number) {
@@ -16,10 +17,11 @@ export class IncomingAliases {
   }
 
   get(alias: number): Topic | undefined {
-    return this.topics.get(alias)
+    return this.topics?.get(alias)
   }
 
   set(alias: number, topic: Topic): void {
+    this.topics ??= new Map()
     this.topics.set(alias, topic)
   }
 }

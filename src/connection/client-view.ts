@@ -1,6 +1,6 @@
 import { ManjuError } from "../broker/errors.ts"
 import type { ClientCounters, ConnectedClient } from "../broker/hooks.ts"
-import type { Client, Connecting } from "../broker/ports.ts"
+import type { Client } from "../broker/ports.ts"
 import {
   describeReason,
   isDisconnectReason,
@@ -13,7 +13,7 @@ import type { Session } from "../session/index.ts"
 /** The link, as far as this needs it. */
 export interface ViewedLink {
   readonly client: Client | undefined
-  readonly connecting: Connecting | undefined
+  readonly cleanStart: boolean
   readonly session: Session | undefined
   readonly state: string
   readonly level: ProtocolLevel
@@ -70,7 +70,7 @@ export class ClientView implements ConnectedClient {
   }
 
   get cleanStart(): boolean {
-    return this.#link.connecting!.cleanStart
+    return this.#link.cleanStart
   }
 
   get sessionExpirySeconds(): number {

@@ -4,7 +4,7 @@
  * The order is: can it be served at all, do the hooks let it try, is it who it says; then `admission.ts` goes on.
  */
 import { decide, isPromise } from "../broker/decide.ts"
-import { type Outcome, Refused } from "../broker/hook-chains.ts"
+import { type HookChains, type Outcome, Refused } from "../broker/hook-chains.ts"
 import {
   type Admission,
   type Authenticated,
@@ -26,6 +26,7 @@ import {
   Reason,
 } from "../codec/index.ts"
 import { askHooks, conclude } from "./admission.ts"
+import type { EnhancedAuthentication } from "./authentication.ts"
 import { type Link, writer } from "./link.ts"
 import { fail, refuse, refuseUnreadable } from "./refusal.ts"
 import { isAboveKeepAliveCeiling } from "./terms.ts"
@@ -42,6 +43,7 @@ export function onConnect(link: Link, bytes: Buffer, body: number, end: number):
   link.wantsProblemInformation = connect.properties.requestProblemInformation ?? true
   link.maximumPacketBytes = connect.properties.maximumPacketBytes ?? link.maximumPacketBytes
   link.receiveMaximum = connect.properties.receiveMaximum ?? 0xffff
+  link.cleanStart = connect.cleanStart
   const refusal = cannotServe(link, connect)
   if (refusal !== undefined) return refuse(link, connect.level, refusal)
   link.connecting = {
@@ -64,19 +66,23 @@ export function onConnect(link: Link, bytes: Buffer, body: number, end: number):
   }
   const attempt = link.core.offenders.enter(link.connecting)
   link.attempt = attempt
-  if (isPromise(attempt.turn)) return attempt.turn.then((isTurn) => tryNow(link, connect, isTurn))
-  return tryNow(link, connect, attempt.turn)
+  return isPromise(attempt.turn) ? tryLater(link, attempt.turn) : tryNow(link, attempt.turn)
+}
+
+async function tryLater(link: Link, turn: Promise<boolean>): Promise<void> {
+  return tryNow(link, await turn)
 }
 
 /** Its turn has come, or it comes from where too many do. */
-function tryNow(link: Link, connect: Connect, isTurn: boolean): void | Promise<void> {
+function tryNow(link: Link, isTurn: boolean): void | Promise<void> {
   if (link.state !== "waiting") return undefined
-  if (isTurn) return begin(link, link.connecting!, connect)
+  const { connect: ask } = link.core.hooks
+  if (isTurn) return ask === undefined ? authenticate(link) : begin(link, ask)
   link.core.metrics.limitsHit.attempts++
-  return refuse(link, connect.level, { reason: Reason.ServerBusy, reasonString: "too many attempts from this address" })
+  return refuse(link, link.level, { reason: Reason.ServerBusy, reasonString: "too many attempts from this address" })
 }
 
-/** Made apart: it lasts as long as the connection, and is to hold on to nothing else of the CONNECT. */
+/** Made apart: whoever keeps it is to hold on to nothing else of the CONNECT. */
 function isGoneOf(link: Link): () => boolean {
   return () => link.state === "closing" || link.state === "closed"
 }
@@ -99,14 +105,13 @@ export function onAuth(link: Link, bytes: Buffer, body: number, end: number): vo
   const auth = decodeAuth(reader.reset(bytes, body, end))
   if (typeof auth === "number") return fail(link, { reason: auth })
   const { reason, properties } = auth
-  if (link.authenticationMethod === undefined || properties.authenticationMethod !== link.authenticationMethod) {
+  const { authentication } = link
+  if (authentication === undefined || properties.authenticationMethod !== authentication.method) {
     return fail(link, { reason: Reason.ProtocolError }) // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
   }
-  if (reason === Reason.ReAuthenticate && link.state === "open" && !link.isReauthenticating) {
-    link.exchange = beginExchange(link, link.authenticationMethod)
-    link.isReauthenticating = true
-    awaitReauthentication(link, link.exchange)
-  } else if (reason !== Reason.ContinueAuthentication || link.exchange === undefined) {
+  if (reason === Reason.ReAuthenticate && link.state === "open" && !authentication.isAgain) {
+    beginAgain(link, authentication)
+  } else if (reason !== Reason.ContinueAuthentication || authentication.exchange === undefined) {
     return fail(link, { reason: Reason.ProtocolError })
   }
   return step(link, properties.authenticationData)
@@ -149,27 +154,25 @@ function cannotServe(link: Link, connect: Connect): Refusal | undefined {
   return undefined
 }
 
-function begin(link: Link, connecting: Connecting, connect: Connect): void | Promise<void> {
-  const { connect: ask } = link.core.hooks
-  if (ask === undefined) return authenticate(link, connecting, connect)
+/** Asks the hooks whether it may try. */
+function begin(link: Link, ask: NonNullable<HookChains["connect"]>): void | Promise<void> {
   const decided = (outcome: Outcome<Connecting>) => {
     if (link.state !== "waiting") return undefined
     if (outcome instanceof Refused) return refuse(link, link.level, outcome.refusal)
-    return authenticate(link, connecting, connect)
+    return authenticate(link)
   }
-  const outcome = ask(connecting, undefined)
+  const outcome = ask(link.connecting!, undefined)
   return isPromise(outcome) ? Promise.resolve(outcome).then(decided) : decided(outcome)
 }
 
-function authenticate(link: Link, connecting: Connecting, connect: Connect): void | Promise<void> {
-  const { auth } = link.serving
-  if (auth === undefined && link.core.hooks.authenticate === undefined) {
+function authenticate(link: Link): void | Promise<void> {
+  if (link.serving.auth === undefined && link.core.hooks.authenticate === undefined) {
     return refuse(link, link.level, { reason: Reason.NotAuthorized, reasonString: "the listener has no auth" })
   }
-  const method = connect.properties.authenticationMethod
+  const { authenticationMethod: method, authenticationData } = link.connect!.properties
   if (method === undefined) {
     return decide(
-      () => auth?.authenticate(connecting),
+      () => link.serving.auth?.authenticate(link.connecting!),
       (error) => {
         link.authFailed(error)
         return brokenAuth
@@ -177,13 +180,13 @@ function authenticate(link: Link, connecting: Connecting, connect: Connect): voi
       (decision) => (link.state === "waiting" ? conclude(link, decision) : undefined),
     )
   }
-  link.exchange = beginExchange(link, method)
-  if (link.exchange === undefined) {
+  const exchange = beginExchange(link, method)
+  if (exchange === undefined) {
     return refuse(link, 5, { reason: Reason.BadAuthenticationMethod, reasonString: `no such method: ${method}` })
   }
-  link.authenticationMethod = method
+  link.authentication = { method, exchange, isAgain: false, deadline: undefined }
   link.state = "authenticating"
-  return step(link, connect.properties.authenticationData)
+  return step(link, authenticationData)
 }
 
 /** The exchange of that method; undefined if there is none or it failed to begin. */
@@ -197,17 +200,19 @@ function beginExchange(link: Link, method: string): Exchange | undefined {
 }
 
 /** A client that begins to authenticate again has as long as one that connects. */
-function awaitReauthentication(link: Link, exchange: Exchange | undefined): void {
+function beginAgain(link: Link, authentication: EnhancedAuthentication): void {
   const { core } = link
-  if (exchange === undefined) return
-  link.reauthentication = core.timers.schedule(core.now() + core.limits.connectTimeoutSeconds * 1000, () =>
+  authentication.isAgain = true
+  authentication.exchange = beginExchange(link, authentication.method)
+  if (authentication.exchange === undefined) return
+  authentication.deadline = core.timers.schedule(core.now() + core.limits.connectTimeoutSeconds * 1000, () =>
     fail(link, { reason: Reason.NotAuthorized }),
   )
 }
 
 /** One step of an exchange, at the beginning of a connection or in its course. */
 function step(link: Link, data: Uint8Array | undefined): void | Promise<void> {
-  const { exchange } = link
+  const exchange = link.authentication?.exchange
   if (exchange === undefined) return fail(link, { reason: Reason.BadAuthenticationMethod })
   return decide<ExchangeStep>(
     () => exchange.next(data),
@@ -223,18 +228,19 @@ function step(link: Link, data: Uint8Array | undefined): void | Promise<void> {
 }
 
 function onStep(link: Link, outcome: ExchangeStep): void | Promise<void> {
-  const method = { authenticationMethod: link.authenticationMethod! } // [MQTT-4.12.0-5]
+  const authentication = link.authentication!
+  const method = { authenticationMethod: authentication.method } // [MQTT-4.12.0-5]
   if (typeof outcome === "object" && outcome !== null && "challenge" in outcome) {
     return sendAuth(link, Reason.ContinueAuthentication, { ...method, authenticationData: outcome.challenge })
   }
-  link.exchange = undefined
-  link.reauthentication?.cancel()
+  authentication.exchange = undefined
+  authentication.deadline?.cancel()
   const accepted: Partial<Authenticated> = isAdmission(outcome) ? outcome : {}
   const proof = { ...method, ...(accepted.data && { authenticationData: accepted.data }) }
   const decision = outcome as Decision
-  if (!link.isReauthenticating) return conclude(link, decision, proof)
+  if (!authentication.isAgain) return conclude(link, decision, proof)
   return askHooks(link, decision, (decision) => {
-    link.isReauthenticating = false
+    authentication.isAgain = false
     const refusal = refusalOf(decision, link.connecting!.username)
     if (refusal !== undefined) return fail(link, refusal) // [MQTT-4.12.1-2]
     const client = link.client!

@@ -66,11 +66,9 @@ export class Connection {
     if (surplus > 0) {
       this.isSurplus = true
       metrics.limitsHit[metrics.connections > limits.maximumConnections ? "connections" : "listener connections"]++
-      if (surplus > SURPLUS_TOLD) queueMicrotask(() => transport.destroy()) // its listener has to know it first
+      if (surplus > SURPLUS_TOLD) destroySoon(transport)
     }
-    this.link.deadline = timers.schedule(core.now() + limits.connectTimeoutSeconds * 1000, () =>
-      this.onConnectTimeout(),
-    )
+    this.link.deadline = timers.schedule(core.now() + limits.connectTimeoutSeconds * 1000, onConnectTimeout, this.link)
   }
 
   /** Bytes from the socket; the buffer is ours. */
@@ -145,11 +143,12 @@ export class Connection {
   /** A client that outruns the store waits for it; one that asks and asks and does not read the answers is let go. */
   private restrain(): void {
     const { link } = this
-    const { receiveMaximum, maximumBacklogBytes, maximumPacketBytes } = link.core.limits
+    const { heldAcks, core } = link
+    const { receiveMaximum, maximumBacklogBytes, maximumPacketBytes } = core.limits
     // Messages stop at the backlog's bound, give or take one: what is beyond it are answers.
     if (link.backlogBytes > 2 * maximumBacklogBytes + maximumPacketBytes) {
       link.disconnect(Reason.QuotaExceeded, "answers are not read")
-    } else if (link.heldAcks.count > 2 * receiveMaximum) this.waitFor(link.heldAcks.empty())
+    } else if (heldAcks !== undefined && heldAcks.count > 2 * receiveMaximum) this.waitFor(heldAcks.empty())
   }
 
   /** Reads nothing more until the answer is there; then goes on with what has come. */
@@ -238,8 +237,7 @@ export class Connection {
     link.core.logger.info(
       `disconnected ${link.name}${packet.reason === Reason.Success ? "" : `: ${describeReason(packet.reason)}`}`,
     )
-    link.disconnection = { reason: packet.reason, by: "client" }
-    link.close(packet.reason !== Reason.Success)
+    link.close(packet.reason !== Reason.Success, { reason: packet.reason, by: "client" })
   }
 
   /** The first byte alone tells what is no CONNECT: nobody has to wait for the rest, which may never come. */
@@ -273,15 +271,19 @@ export class Connection {
       link.close(true)
     }
   }
+}
 
-  private onConnectTimeout(): void {
-    const { link } = this
-    link.core.metrics.limitsHit["connect timeout"]++
-    if (link.connecting === undefined) {
-      link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT in time`)
-      link.close(true)
-    } else if (link.isBusy) {
-      refuse(link, link.level, { reason: Reason.ServerUnavailable, reasonString: "it was not decided on in time" })
-    } else refuse(link, link.level, { reason: Reason.NotAuthorized, reasonString: "no AUTH in time" })
-  }
+/** Its listener has to know it first. */
+function destroySoon(transport: Transport): void {
+  queueMicrotask(() => transport.destroy())
+}
+
+function onConnectTimeout(link: Link): void {
+  link.core.metrics.limitsHit["connect timeout"]++
+  if (link.connecting === undefined) {
+    link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT in time`)
+    link.close(true)
+  } else if (link.isBusy) {
+    refuse(link, link.level, { reason: Reason.ServerUnavailable, reasonString: "it was not decided on in time" })
+  } else refuse(link, link.level, { reason: Reason.NotAuthorized, reasonString: "no AUTH in time" })
 }

@@ -9,7 +9,7 @@ import { ApplicationMessage } from "../broker/application-message.ts"
 import type { Core, Peer } from "../broker/core.ts"
 import type { ConnectedClient, Disconnection } from "../broker/hooks.ts"
 import type { Attempt } from "../broker/offenders.ts"
-import type { Admission, Auth, Authority, Client, Connecting, Exchange } from "../broker/ports.ts"
+import type { Admission, Auth, Authority, Client, Connecting } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import type { Timer } from "../broker/timers.ts"
 import {
@@ -31,6 +31,7 @@ import {
 import type { Topic } from "../router/index.ts"
 import { type DropReason, type Message, type Outlet, packetIdAt, type Sending, type Session } from "../session/index.ts"
 import { IncomingAliases, OutgoingAliases } from "./aliases.ts"
+import type { EnhancedAuthentication } from "./authentication.ts"
 import { ClientView } from "./client-view.ts"
 import { endsPublish, HeldAcks, type HoldingLink } from "./held-acks.ts"
 import { type BlockPool, Outbox } from "./outbox.ts"
@@ -51,21 +52,19 @@ const LINGER_MS = 2000
 /** `waiting` for CONNECT, `authenticating` by AUTH packets, `open`, `closing` (nothing is read any more), `closed`. */
 export type LinkState = "waiting" | "authenticating" | "open" | "closing" | "closed"
 
+/** Idle ones are many: what CONNECT needs goes with it, and what few need is made for them. More than 38 fields cost a third more. */
 export class Link implements Outlet, Peer, HoldingLink {
   state: LinkState = "waiting"
   level: ProtocolLevel = 4
   session: Session | undefined
   client: Client | undefined
-  /** What its CONNECT said, while it is being let in and for re-authentication. */
+  /** What its CONNECT said, while it is being let in. */
   connect: Connect | undefined
+  /** The same for whoever decides on it; of a client that may authenticate again as long as it is in. */
   connecting: Connecting | undefined
   /** Its place among those who come from there as well, until it is decided on. */
   attempt: Attempt | undefined
-  exchange: Exchange | undefined
-  authenticationMethod: string | undefined
-  isReauthenticating = false
-  /** By when its re-authentication must be done. */
-  reauthentication: Timer | undefined
+  authentication: EnhancedAuthentication | undefined
   /** Who decides what the client may do: the auth that has let it in, or whom that has named. */
   authority: Authority | undefined
   /** Undefined where the authority has no opinion on topics. */
@@ -75,6 +74,7 @@ export class Link implements Outlet, Peer, HoldingLink {
   wantsProblemInformation = true
   /** Whether its CONNECT asked for a session that outlives the connection. [MQTT-3.14.2-2] */
   askedToOutlive = false
+  cleanStart = false
   incomingAliases: IncomingAliases | undefined
   outgoingAliases: OutgoingAliases | undefined
   /** Somebody's answer is awaited, and nothing is read until it is there. */
@@ -96,12 +96,9 @@ export class Link implements Outlet, Peer, HoldingLink {
   /** PUBLISH packets from the client, and to it. */
   messagesReceived = 0
   messagesSent = 0
-  /** How it ends, where somebody has said so. */
-  disconnection = broken
   private clientView: ClientView | undefined
-  /** Messages taken in the second that began at `rateSecond`. */
-  rateCount = 0
-  rateSecond = 0
+  /** What it has published in one second of the clock, where that is bounded. */
+  rate: { readonly second: number; messages: number } | undefined
   readonly outbox: Outbox
   readonly core: Core
   readonly transport: Transport
@@ -113,14 +110,15 @@ export class Link implements Outlet, Peer, HoldingLink {
    * it counts itself, so that a flow of an earlier connection is none of them. [MQTT-3.3.4-7] MQTT 5 §4.9
    */
   unacknowledged = 0
-  readonly heldAcks = new HeldAcks(this)
+  /** Made for the first that has to wait. */
+  heldAcks: HeldAcks | undefined
 
   constructor(core: Core, transport: Transport, serving: Serving, pool: BlockPool) {
     this.core = core
     this.transport = transport
     this.serving = serving
     this.outbox = new Outbox(transport, core, pool)
-    if (core.hooks.wants.onPacketSent) this.outbox.onWritten = tap(core.hooks, () => this.client && this.view)
+    if (core.hooks.wants.onPacketSent) this.outbox.onWritten = tap(core.hooks, this)
     this.lastReceivedAt = core.now()
   }
 
@@ -176,7 +174,7 @@ export class Link implements Outlet, Peer, HoldingLink {
     else if (this.permissions !== undefined) this.receiving = new Receiving(this.permissions, this)
     this.expiry?.cancel()
     if (expiresAt === undefined) return
-    this.expiry = this.core.timers.schedule(expiresAt, () => this.disconnect(Reason.MaximumConnectTime))
+    this.expiry = this.core.timers.schedule(expiresAt, (link: Link) => link.disconnect(Reason.MaximumConnectTime), this)
   }
 
   /** The client's session is its own, and it is told so next. */
@@ -191,7 +189,8 @@ export class Link implements Outlet, Peer, HoldingLink {
     this.outgoingAliases = aliases > 0 ? new OutgoingAliases(aliases) : undefined
     this.askedToOutlive = (this.connect!.properties.sessionExpirySeconds ?? 0) > 0
     this.connect = undefined
-    this.connecting = { ...this.connecting!, password: undefined } // nothing secret is kept
+    const { clientId, username } = this.client!
+    this.connecting = this.authentication && { ...this.connecting!, clientId, username, password: undefined } // nothing secret
   }
 
   publish(
@@ -254,7 +253,7 @@ export class Link implements Outlet, Peer, HoldingLink {
 
   /** Sends an acknowledgement, in its order, as soon as the journal has got to `after`. */
   acknowledge(type: AckType, packetId: number, reason: Reason, after: number, explanation?: string): void {
-    if (this.heldAcks.count === 0 && this.core.changes.durable >= after) {
+    if (!this.isHoldingAcks && this.core.changes.durable >= after) {
       if (this.unacknowledged > 0 && endsPublish(type, reason)) this.unacknowledged--
       if (reason === Reason.Success || this.level !== 5) {
         this.outbox.pushAck((type << 4) | (type === PacketType.PUBREL ? 2 : 0), packetId)
@@ -263,15 +262,24 @@ export class Link implements Outlet, Peer, HoldingLink {
       return
     }
     const packet = encodeAck(writer, type, this.level, packetId, reason, this.ackProblem(type, reason, explanation))
-    this.heldAcks.hold(packet, after, endsPublish(type, reason))
+    this.holdAcks().hold(packet, after, endsPublish(type, reason))
   }
 
   /** Sends a SUBACK or UNSUBACK, in its order, as soon as everything recorded so far is durable, unless it only refuses. */
   acknowledgeWith(packet: Buffer): void {
     const { appended, durable } = this.core.changes
     const after = this.session!.isVolatile || this.cannotKeep ? 0 : appended
-    if (this.heldAcks.count === 0 && durable >= after) this.sendPacket(packet)
-    else this.heldAcks.hold(packet, after, false)
+    if (!this.isHoldingAcks && durable >= after) this.sendPacket(packet)
+    else this.holdAcks().hold(packet, after, false)
+  }
+
+  private get isHoldingAcks(): boolean {
+    return this.heldAcks !== undefined && this.heldAcks.count > 0
+  }
+
+  private holdAcks(): HeldAcks {
+    this.heldAcks ??= new HeldAcks(this)
+    return this.heldAcks
   }
 
   /** Sends a packet that is not an acknowledgement of anything. */
@@ -305,7 +313,7 @@ export class Link implements Outlet, Peer, HoldingLink {
   }
 
   waitForDurable(): void {
-    this.heldAcks.wait()
+    this.holdAcks().wait()
   }
 
   recheck(auth: Auth): void {
@@ -337,24 +345,23 @@ export class Link implements Outlet, Peer, HoldingLink {
     this.core.logger[level](
       `closing ${this.name} (${this.transport.remoteAddress}): ${describeReason(reason)}${details}`,
     )
-    this.disconnection = { reason, by: "broker" }
-    this.close(true)
+    this.close(true, { reason, by: "broker" })
   }
 
   /**
    * Ends the protocol, then the connection: what was written may still be read, what still comes is thrown away. A
    * socket closed at once would reset, and the last packet with its reason would be lost.
    */
-  close(isWillDue: boolean): void {
+  close(isWillDue: boolean, disconnection = broken): void {
     if (this.state === "closing" || this.state === "closed") return
-    this.leave("closing", isWillDue)
+    this.leave("closing", isWillDue, disconnection)
     if (this.hasLeft) {
       this.closed()
       return
     }
     this.outbox.flush()
     if (this.outbox.isEmpty) this.transport.end()
-    this.deadline = this.core.timers.schedule(this.core.now() + LINGER_MS, () => this.destroy())
+    this.deadline = this.core.timers.schedule(this.core.now() + LINGER_MS, (link: Link) => link.destroy(), this)
   }
 
   destroy(): void {
@@ -364,7 +371,7 @@ export class Link implements Outlet, Peer, HoldingLink {
   /** The socket has gone. */
   closed(): void {
     if (this.state === "closed") return
-    if (this.state !== "closing") this.leave("closed", true)
+    if (this.state !== "closing") this.leave("closed", true, broken)
     this.state = "closed"
     this.deadline?.cancel()
     this.outbox.close()
@@ -380,21 +387,21 @@ export class Link implements Outlet, Peer, HoldingLink {
     else if (this.state === "closing") this.transport.end()
   }
 
-  private leave(state: LinkState, isWillDue: boolean): void {
-    if (this.state === "open") this.goodbye()
+  private leave(state: LinkState, isWillDue: boolean, disconnection: Disconnection): void {
+    if (this.state === "open") this.goodbye(disconnection)
     this.state = state
     this.attempt?.end()
     this.deadline?.cancel()
     this.expiry?.cancel()
-    this.reauthentication?.cancel()
-    this.heldAcks.clear()
+    this.authentication?.deadline?.cancel()
+    this.heldAcks?.clear()
     if (this.session !== undefined) this.core.sessions.detach(this.session, this, isWillDue)
   }
 
-  private goodbye(): void {
+  private goodbye(disconnection: Disconnection): void {
     const { clients, hooks } = this.core
     if (clients.get(this.session!.clientId) === this) clients.delete(this.session!.clientId)
-    if (hooks.wants.onDisconnected !== undefined) hooks.tell("onDisconnected", this.view, this.disconnection)
+    if (hooks.wants.onDisconnected !== undefined) hooks.tell("onDisconnected", this.view, disconnection)
     this.clientView?.end()
   }
 }

@@ -10,8 +10,7 @@
  * `drain`. `isWritable` says whether that is still within the bound; whoever pushes asks first.
  */
 import type { Core } from "../broker/core.ts"
-import type { Metrics } from "../broker/metrics.ts"
-import type { Flushable, Turn } from "../broker/turn.ts"
+import type { Flushable } from "../broker/turn.ts"
 import type { Transport } from "./transport.ts"
 
 const SMALL_BLOCK_BYTES = 4096
@@ -36,6 +35,9 @@ export class BlockPool {
   }
 }
 
+/** The broker, as far as this needs it. */
+type OutboxCore = Pick<Core, "turn" | "metrics" | "limits">
+
 export class Outbox implements Flushable {
   /** Where `reserve` makes room. */
   block: Buffer | undefined
@@ -58,17 +60,13 @@ export class Outbox implements Flushable {
   private isMarked = false
   private isClosed = false
   private readonly transport: Transport
-  private readonly turn: Turn
+  private readonly core: OutboxCore
   private readonly pool: BlockPool
-  private readonly metrics: Metrics
-  private readonly maximumBacklogBytes: number
 
-  constructor(transport: Transport, core: Pick<Core, "turn" | "metrics" | "limits">, pool: BlockPool) {
+  constructor(transport: Transport, core: OutboxCore, pool: BlockPool) {
     this.transport = transport
+    this.core = core
     this.pool = pool
-    this.turn = core.turn
-    this.metrics = core.metrics
-    this.maximumBacklogBytes = core.limits.maximumBacklogBytes
   }
 
   /** Bytes that wait for the socket. */
@@ -78,7 +76,7 @@ export class Outbox implements Flushable {
 
   /** What has only gathered in this turn is no backlog: the socket has not been asked. */
   get isWritable(): boolean {
-    return this.unwrittenBytes === 0 || this.unwrittenBytes + this.length < this.maximumBacklogBytes
+    return this.unwrittenBytes === 0 || this.unwrittenBytes + this.length < this.core.limits.maximumBacklogBytes
   }
 
   get isEmpty(): boolean {
@@ -184,13 +182,13 @@ export class Outbox implements Flushable {
 
   private mark(): void {
     this.isMarked = true
-    this.turn.mark(this)
+    this.core.turn.mark(this)
   }
 
   private write(bytes: Buffer, start: number, end: number): number {
     const written = this.transport.write(bytes, start, end)
     if (written <= 0) return 0
-    this.metrics.bytesSent += written
+    this.core.metrics.bytesSent += written
     this.bytesSent += written
     this.onWritten?.(bytes, start, start + written)
     return written

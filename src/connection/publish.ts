@@ -162,23 +162,20 @@ function hasRoom(link: Link, qos: QoS, packetId: number): boolean {
 
 function isAboveRate(link: Link): boolean {
   const second = Math.floor(link.lastReceivedAt / 1000)
-  if (second > link.rateSecond) {
-    link.rateSecond = second
-    link.rateCount = 0
-  }
-  return ++link.rateCount > link.core.limits.maximumPublishRate
+  if (link.rate === undefined || second > link.rate.second) link.rate = { second, messages: 0 }
+  return ++link.rate.messages > link.core.limits.maximumPublishRate
 }
 
 /** Above the publish rate nothing is lost: the client is not read from until its next second. */
 function routeLater(link: Link): Promise<void> {
   const { core } = link
+  const second = link.rate!.second + 1
   core.metrics.limitsHit["publish rate"]++
   const message = incoming.keep()
   const { qos, packetId } = packet
   return new Promise((resolve) => {
-    core.timers.schedule((link.rateSecond + 1) * 1000, () => {
-      link.rateSecond++
-      link.rateCount = 1
+    core.timers.schedule(second * 1000, () => {
+      link.rate = { second, messages: 1 }
       resolve(link.state === "open" ? authorize(link, message, qos, packetId) : undefined)
     })
   })

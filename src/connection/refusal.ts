@@ -26,7 +26,7 @@ export function refuse(
 ): void {
   const known = isConnackRefusal(reason) ? reason : Reason.UnspecifiedError // [MQTT-3.2.2-8]
   link.core.metrics.connectsRefused++
-  const username = link.connecting?.username
+  const { username } = link.client ?? link.connecting ?? {}
   const why = warning ?? reasonString
   link.core.logger[warning === undefined ? "info" : "warn"](
     `refused ${link.name}${username ? `, user ${username}` : ""} (${link.transport.remoteAddress}) on ${link.serving.id}: ${describeReason(known)}${why ? `: ${why}` : ""}`,

@@ -16,9 +16,12 @@ import { ask, inTurn } from "./subscribe.ts"
 
 /** Lets what waits in the client's session go out, if its subscriptions are still allowed. */
 export function resume(link: Link): void | Promise<void> {
+  return link.permissions === undefined ? link.session!.resume() : resumeIfAllowed(link)
+}
+
+function resumeIfAllowed(link: Link): void | Promise<void> {
   const { core } = link
   const session = link.session!
-  if (link.permissions === undefined) return session.resume()
   const filters = Array.from(session.subscriptions.values(), ({ filter }) => filter)
   return inTurn(
     link,

@@ -49,18 +49,28 @@ export function connackProperties(link: Link, connect: Connect, clientId: string
 /** A client that is silent for one and a half times its keep-alive is gone. [MQTT-3.1.2-22] */
 export function startKeepAlive(link: Link, seconds: number): void {
   link.deadline?.cancel()
+  link.deadline = undefined
   link.keepAliveSeconds = seconds
   if (seconds === 0) return
-  const allowedMs = seconds * 1500
-  const check = () => {
-    const now = link.core.now()
-    const heardAt = link.isBusy ? now : link.lastReceivedAt // what it sends meanwhile is not read
-    if (now - heardAt < allowedMs) {
-      link.deadline = link.core.timers.schedule(heardAt + allowedMs, check)
-      return
-    }
-    link.core.metrics.limitsHit["keep alive timeout"]++
-    link.disconnect(Reason.KeepAliveTimeout)
+  expectPacket(link, link.core.now())
+}
+
+/** The client was last heard of at `heardAt`. */
+function expectPacket(link: Link, heardAt: number): void {
+  link.deadline = link.core.timers.schedule(heardAt + silenceMs(link), checkKeepAlive, link)
+}
+
+function silenceMs({ keepAliveSeconds }: Link): number {
+  return keepAliveSeconds * 1500
+}
+
+function checkKeepAlive(link: Link): void {
+  const now = link.core.now()
+  const heardAt = link.isBusy ? now : link.lastReceivedAt // what it sends meanwhile is not read
+  if (now - heardAt < silenceMs(link)) {
+    expectPacket(link, heardAt)
+    return
   }
-  link.deadline = link.core.timers.schedule(link.core.now() + allowedMs, check)
+  link.core.metrics.limitsHit["keep alive timeout"]++
+  link.disconnect(Reason.KeepAliveTimeout)
 }

@@ -123,21 +123,28 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
     core.logger[hasGone ? "debug" : "info"](`closing ${addressOf(socket)} on ${serving.id}: ${why}`)
     socket.terminate()
   }
+  const awaitProxyHeader = (
+    socket: Socket<Receiver>,
+    connection: Connection,
+    transport: SocketTransport,
+    isTrusted: (address: string) => boolean,
+  ) => {
+    const address = transport.remoteAddress
+    const begin = (client = address) => {
+      transport.remoteAddress = client
+      socket.data = connection
+    }
+    socket.data = new Preface(connection, begin, (why) => refuse(socket, why))
+    if (!isTrusted(address)) refuse(socket, "not a trusted proxy")
+  }
   return {
     binaryType: "buffer",
     open(socket) {
       socket.setNoDelay(true)
-      const address = addressOf(socket)
-      const transport = new SocketTransport(socket as WholeSocket, address, wantsCertificate)
+      const transport = new SocketTransport(socket as WholeSocket, addressOf(socket), wantsCertificate)
       const connection = new Connection(core, transport, serving, pool)
       socket.data = connection
-      if (isTrustedProxy === undefined) return
-      const begin = (client = address) => {
-        transport.remoteAddress = client
-        socket.data = connection
-      }
-      socket.data = new Preface(connection, begin, (why) => refuse(socket, why))
-      if (!isTrustedProxy(address)) refuse(socket, "not a trusted proxy")
+      if (isTrustedProxy !== undefined) awaitProxyHeader(socket, connection, transport, isTrustedProxy)
     },
     handshake(socket, isDone, error) {
       if (!isDone) refuse(socket, `TLS: ${whyNoHandshake(error)}`)

@@ -1,34 +1,32 @@
+/** Tells the journal what becomes of the deliveries of a session; of one that ends with its connection, nothing. */
 import type { ChangeLog } from "./changes.ts"
 import type { Delivery } from "./delivery.ts"
 
-/** Tells the journal what becomes of the deliveries of a session; of one that ends with its connection, nothing. */
-export class DeliveryLog {
-  private readonly owner: string
-  private readonly changes: ChangeLog
-  private readonly isKept: boolean
+/** The session. */
+interface Owner {
+  readonly clientId: string
+  readonly isVolatile: boolean
+  readonly changes: ChangeLog
+}
 
-  constructor(owner: string, changes: ChangeLog, isKept: boolean) {
-    this.owner = owner
-    this.changes = changes
-    this.isKept = isKept && changes.isActive
-  }
+const isKept = ({ isVolatile, changes }: Owner) => !isVolatile && changes.isActive
 
-  queued({ sequence, message, qos, retain, identifiers, group }: Delivery): void {
-    if (!this.isKept) return
-    const record = { sequence, message: message!, qos, retain, identifiers, group: group?.owner }
-    this.changes.append({ kind: "queued", owner: this.owner, delivery: record })
-  }
+export function recordQueued(owner: Owner, delivery: Delivery): void {
+  if (!isKept(owner)) return
+  const { sequence, message, qos, retain, identifiers, group } = delivery
+  const record = { sequence, message: message!, qos, retain, identifiers, group: group?.owner }
+  owner.changes.append({ kind: "queued", owner: owner.clientId, delivery: record })
+}
 
-  sent({ sequence, packetId }: Delivery): void {
-    if (this.isKept) this.changes.append({ kind: "sent", owner: this.owner, sequence, packetId })
-  }
+export function recordSent(owner: Owner, { sequence, packetId }: Delivery): void {
+  if (isKept(owner)) owner.changes.append({ kind: "sent", owner: owner.clientId, sequence, packetId })
+}
 
-  released({ sequence }: Delivery): void {
-    if (this.isKept) this.changes.append({ kind: "released", owner: this.owner, sequence })
-  }
+export function recordReleased(owner: Owner, { sequence }: Delivery): void {
+  if (isKept(owner)) owner.changes.append({ kind: "released", owner: owner.clientId, sequence })
+}
 
-  /** One that has its sequence: it has been queued. */
-  settled({ sequence }: Delivery): void {
-    if (this.isKept && sequence > 0) this.changes.append({ kind: "settled", owner: this.owner, sequence })
-  }
+/** One that has its sequence: it has been queued. */
+export function recordSettled(owner: Owner, { sequence }: Delivery): void {
+  if (isKept(owner) && sequence > 0) owner.changes.append({ kind: "settled", owner: owner.clientId, sequence })
 }

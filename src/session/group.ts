@@ -11,7 +11,7 @@ import { DeliveryQueue } from "./queue.ts"
 import { RefusedDeliveries } from "./refused.ts"
 
 /** A member's session. */
-interface Taker {
+export interface Taker {
   readonly isVolatile: boolean
   /** Its connection. */
   readonly outlet: object | undefined

@@ -9,11 +9,14 @@ import type { Delivery } from "./delivery.ts"
 
 const SMALLEST = 8
 const LARGEST_PACKET_ID = 0xffff
+/** The tables of all sessions with nothing in flight so far. */
+const NO_PLACES: (Delivery | undefined)[] = []
+const NO_IDS = new Uint16Array(0)
 
 export class Inflight {
   count = 0
-  private places: (Delivery | undefined)[] = []
-  private ids = new Uint16Array(0)
+  private places = NO_PLACES
+  private ids = NO_IDS
   private next = 1
 
   /** Gives `delivery` a free packet id; never more than 65,535 at once. */
@@ -50,7 +53,11 @@ export class Inflight {
   }
 
   /** All of them, in no order. */
-  *all(): Generator<[packetId: number, delivery: Delivery]> {
+  all(): Iterable<[packetId: number, delivery: Delivery]> {
+    return this.count === 0 ? [] : this.walk()
+  }
+
+  private *walk(): Generator<[packetId: number, delivery: Delivery]> {
     for (let place = 0; place < this.places.length; place++) {
       const delivery = this.places[place]
       if (delivery !== undefined) yield [this.ids[place]!, delivery]

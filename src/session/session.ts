@@ -13,14 +13,14 @@
 import { deliveryQoS, type QoS, Reason } from "../codec/index.ts"
 import type { Subscription, Target, Topic } from "../router/index.ts"
 import { Backlog } from "./backlog.ts"
-import type { Will } from "./changes.ts"
+import type { ChangeLog, Will } from "./changes.ts"
 import { Delivery, type ReturnAddress, unkept } from "./delivery.ts"
-import { DeliveryLog } from "./delivery-log.ts"
+import { recordQueued, recordReleased, recordSent, recordSettled } from "./delivery-log.ts"
 import type { GroupQueue } from "./group.ts"
 import { isUnsent, type Outlet, type Sending, type SessionHost, type Unsent } from "./host.ts"
 import { Inflight } from "./inflight.ts"
 import type { Message } from "./message.ts"
-import { Replays } from "./replays.ts"
+import { Supplies } from "./supplies.ts"
 
 export class Session {
   readonly clientId: string
@@ -43,15 +43,13 @@ export class Session {
   /** Whether it ends with its connection, so that nothing of it need be kept. */
   readonly isVolatile: boolean
   private readonly inflight = new Inflight()
-  private readonly queue: Backlog
-  private readonly log: DeliveryLog
+  /** Made for the first that has to wait: most never do. */
+  private queue: Backlog | undefined = undefined
   /** In flight, but not yet sent on this connection: resumed, or waiting to be durable. */
   private readonly unsent: Delivery[] = []
-  private readonly groups = new Map<GroupQueue, Subscription<Session>>()
-  private readonly replays: Replays<Session>
+  /** Made for the first share group or retained message. */
+  private supplies: Supplies<Session> | undefined = undefined
   private lastSequence = 0
-  /** Whether it has done enough for this turn of the event loop. */
-  private isResting = false
   /** How many more messages of QoS 1 and 2 the client takes. [MQTT-4.9.0-1] */
   private quota = 0
 
@@ -60,9 +58,10 @@ export class Session {
     this.expirySeconds = expirySeconds
     this.isVolatile = isVolatile
     this.host = host
-    this.replays = new Replays(host)
-    this.queue = new Backlog(clientId, host, host.changes.isActive && !this.isVolatile)
-    this.log = new DeliveryLog(clientId, host.changes, !this.isVolatile)
+  }
+
+  get changes(): ChangeLog {
+    return this.host.changes
   }
 
   get inflightCount(): number {
@@ -70,17 +69,17 @@ export class Session {
   }
 
   get queuedCount(): number {
-    return this.queue.length
+    return this.queue === undefined ? 0 : this.queue.length
   }
 
   get queuedBytes(): number {
-    return this.queue.bytes
+    return this.queue === undefined ? 0 : this.queue.bytes
   }
 
   /** Whether a message would leave at once: what a share group looks for in a member. */
   isReadyFor(qos: QoS): boolean {
     if (this.live === undefined || !this.live.isWritable) return false
-    return qos === 0 || (this.quota > this.unsent.length && this.queue.length === 0)
+    return qos === 0 || (this.quota > this.unsent.length && this.queuedCount === 0)
   }
 
   /** Takes a message that a subscription matches. */
@@ -110,13 +109,13 @@ export class Session {
 
   /** Sends the retained messages of these topics, as fast as the client takes them and after what is queued. */
   replay(subscription: Subscription<Session>, topicNames: string[]): void {
-    this.replays.begin(subscription, topicNames)
+    this.makeSupplies().beginReplay(subscription, topicNames)
     this.pump()
   }
 
   /** Sends no more retained messages for that filter. [MQTT-3.10.4-2] */
   endReplay(filterText: string): void {
-    this.replays.end(filterText)
+    this.supplies?.endReplay(filterText)
   }
 
   /** What is in flight under that packet id. */
@@ -164,7 +163,7 @@ export class Session {
   /** What waited when the last run ended. */
   restoreQueue(count: number, bytes: number, lastSequence: number): void {
     this.lastSequence = lastSequence
-    this.queue.restore(count, bytes)
+    if (count > 0) this.makeQueue().restore(count, bytes)
   }
 
   /** Gives the session to a connection, to which nothing is sent before `resume`. */
@@ -182,7 +181,7 @@ export class Session {
   resume(isWanted?: (topic: Topic) => boolean): void {
     const { outlet } = this
     if (outlet === undefined) return
-    this.queue.sift(this.lastSequence, isWanted)
+    this.queue?.sift(this.lastSequence, isWanted)
     this.live = outlet
     const { maximumInflight } = this.host.limits
     this.quota = Math.min(outlet.receiveMaximum, maximumInflight)
@@ -210,7 +209,7 @@ export class Session {
    * what waits only that goes out whose topic is wanted.
    */
   restrict(isForbidden: (delivery: Readonly<Delivery>) => boolean, isWanted: (topic: Topic) => boolean): void {
-    this.queue.sift(this.lastSequence, isWanted)
+    this.queue?.sift(this.lastSequence, isWanted)
     for (const [, delivery] of [...this.inflight.all()]) {
       const { message } = delivery
       if (message === undefined || !isForbidden(delivery)) continue
@@ -224,11 +223,12 @@ export class Session {
     const outlet = this.live
     if (outlet === undefined) return
     if (this.unsent.length > 0) this.pumpUnsent(outlet)
-    while (this.quota > this.unsent.length && outlet.isWritable && !this.isResting) {
-      this.queue.refill(this)
-      const isQueued = this.queue.length > 0
-      if (isQueued && this.queue.first === undefined) return // it is being read from the store
-      const delivery = isQueued ? this.queue.shift() : (this.takeFromGroups() ?? this.replays.next())
+    while (this.quota > this.unsent.length && outlet.isWritable && this.supplies?.isResting !== true) {
+      const { queue } = this
+      queue?.refill(this)
+      const isQueued = queue !== undefined && queue.length > 0
+      if (isQueued && queue.first === undefined) return // it is being read from the store
+      const delivery = isQueued ? queue.shift() : this.supplies?.next(this)
       if (delivery === undefined) {
         if (isQueued) continue
         return
@@ -240,12 +240,12 @@ export class Session {
 
   /** Joins the queue of a share group: it takes from it whenever it has nothing else to do. */
   joinGroup(group: GroupQueue, member: Subscription<Session>): void {
-    this.groups.set(group, member)
+    this.makeSupplies().joinGroup(group, member)
     group.takers.add(this)
   }
 
   leaveGroup(group: GroupQueue): void {
-    this.groups.delete(group)
+    this.supplies?.leaveGroup(group)
     group.leave(this)
   }
 
@@ -259,7 +259,7 @@ export class Session {
       this.host.inflightCount--
     }
     returned.sort((a, b) => a.sequence - b.sequence)
-    for (const delivery of this.queue.close()) if (delivery.group !== undefined) returned.push(delivery)
+    for (const delivery of this.queue?.close() ?? []) if (delivery.group !== undefined) returned.push(delivery)
     for (const { message, group, loan } of returned.reverse()) {
       group!.giveBack(new Delivery(message, message!.qos, false, undefined, undefined), loan)
     }
@@ -274,7 +274,7 @@ export class Session {
     group: GroupQueue | undefined,
   ): void {
     const outlet = this.live
-    const isOpen = outlet?.isWritable && this.quota > this.unsent.length && this.queue.length === 0
+    const isOpen = outlet?.isWritable && this.quota > this.unsent.length && this.queuedCount === 0
     if (isOpen && this.isVolatile && group === undefined && !this.host.isKeepingInflight) {
       const packetId = this.inflight.add(qos === 1 ? unkept.qos1 : unkept.qos2)
       const sending = outlet.publish(message, qos, retain, identifiers, packetId, false)
@@ -297,16 +297,17 @@ export class Session {
     if (!isOpen) this.enqueue(delivery)
     else {
       delivery.sequence = ++this.lastSequence
-      this.log.queued(delivery)
+      recordQueued(this, delivery)
       this.dispatch(delivery, outlet)
     }
   }
 
   private enqueue(delivery: Delivery): void {
-    if (!this.queue.hasRoomFor(delivery.message!)) return
+    const queue = this.makeQueue()
+    if (!queue.hasRoomFor(delivery.message!)) return
     delivery.sequence = ++this.lastSequence
-    this.queue.push(delivery)
-    this.log.queued(delivery)
+    queue.push(delivery)
+    recordQueued(this, delivery)
   }
 
   /** Gives a delivery its packet id and sends it; at QoS 2 of a surviving session not before that is durable. */
@@ -315,9 +316,9 @@ export class Session {
     this.host.inflightCount++
     if (delivery.sequence === 0) {
       delivery.sequence = ++this.lastSequence // from a group: it is this session's from now on
-      this.log.queued(delivery)
+      recordQueued(this, delivery)
     }
-    this.log.sent(delivery)
+    recordSent(this, delivery)
     const { changes } = this.host
     if (delivery.qos === 2 && changes.isActive && !this.isVolatile) delivery.durableAfter = changes.appended
     this.unsent.push(delivery)
@@ -433,10 +434,11 @@ export class Session {
   /** Leaves a delivery to the others of its group. Of what waits there this client may be refused all, one after another. */
   private pass(delivery: Delivery, group: ReturnAddress, outlet: Outlet, { reason }: Unsent): void {
     const pause = this.host.pace.next()
-    if (pause !== undefined && !this.isResting) {
-      this.isResting = true
+    const supplies = this.makeSupplies()
+    if (pause !== undefined && !supplies.isResting) {
+      supplies.isResting = true
       const goOn = () => {
-        this.isResting = false
+        supplies.isResting = false
         this.pump()
       }
       pause.then(goOn).catch((error) => this.host.onBug(error))
@@ -448,22 +450,24 @@ export class Session {
   private markReleased(delivery: Delivery): void {
     delivery.isReleased = true
     delivery.message = undefined
-    this.log.released(delivery)
+    recordReleased(this, delivery)
   }
 
-  private takeFromGroups(): Delivery | undefined {
-    for (const [group, member] of this.groups) {
-      const delivery = group.take(this, member)
-      if (delivery !== undefined) return delivery
-    }
-    return undefined
+  private makeQueue(): Backlog {
+    this.queue ??= new Backlog(this.clientId, this.host, this.changes.isActive && !this.isVolatile)
+    return this.queue
+  }
+
+  private makeSupplies(): Supplies<Session> {
+    this.supplies ??= new Supplies(this.host)
+    return this.supplies
   }
 
   /** The client is done with a message: its id is free, and there is room for another. [MQTT-4.9.0-2] */
   private settle(packetId: number, delivery: Delivery): void {
     this.forget(packetId, delivery)
     this.makeRoom(delivery)
-    if (this.queue.length > 0 || this.unsent.length > 0 || this.groups.size > 0 || this.replays.length > 0) this.pump()
+    if (this.queuedCount > 0 || this.unsent.length > 0 || this.supplies?.areOut === false) this.pump()
   }
 
   private makeRoom(delivery: Delivery): void {
@@ -477,6 +481,6 @@ export class Session {
     this.inflight.remove(packetId)
     this.host.inflightCount--
     if (delivery.loan !== undefined) delivery.group!.settle(delivery.loan)
-    this.log.settled(delivery)
+    recordSettled(this, delivery)
   }
 }
