@@ -1,44 +1,43 @@
 #!/usr/bin/env bun
 /** The command: arguments in, a broker running or an exit code out. The only place that ends the process. */
 import { Command, CommanderError } from "commander"
-import { version } from "../package.json" with { type: "json" }
-import { FileError } from "./auth/text-file.ts"
-import { ManjuError } from "./broker/errors.ts"
 import { describeCheck } from "./cli/check.ts"
 import { describeConfig } from "./cli/config.ts"
-import { copy } from "./cli/data.ts"
-import { CommandFailure } from "./cli/failure.ts"
+import { describeExplain } from "./cli/explain.ts"
+import { complaintsOf, exitCodeOf, USAGE } from "./cli/failure.ts"
 import { takeFlags } from "./cli/flags.ts"
+import { describeHealth } from "./cli/health.ts"
 import { describePasswd } from "./cli/passwd.ts"
 import { describePub } from "./cli/pub.ts"
 import { start } from "./cli/start.ts"
 import { complain, styled } from "./cli/stderr.ts"
 import { describeSub } from "./cli/sub.ts"
-import { ConfigurationError } from "./config/errors.ts"
-
-const USAGE = 2
-const FAILURE = 1
+import { fullVersion } from "./version.ts"
 
 const examples = `
 Examples:
   manju                                       loopback only, port 1883, everybody on this machine may connect
-  manju --tcp 1884 --log-level debug          another port, and every packet that is dropped
+  manju --tcp 1884 --log-level warn           another port, and a log of what is wrong alone
   manju --host 0.0.0.0 --allow-anonymous      for the whole network, without passwords
   manju --maximum-qos 1 --no-retain           with less to offer
   manju --config manju.toml                   as a file has it; manju config example makes one
   manju start --help                          everything that can be set
 
-Exit codes: 0 stopped by a signal, 1 failure, 2 usage.`
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failure, also where something could not be stored at the end; 2 usage; 130 or 143 stopped at
+once by a second SIGINT or SIGTERM.`
 
 function program(done: (code: number) => void): Command {
   const command = new Command("manju")
     .description("An MQTT 3.1, 3.1.1 and 5.0 broker.")
-    .version(version, "-V, --version", "print the version")
+    .version(fullVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .enablePositionalOptions() // behind pub and sub, -h and -V are theirs
     .exitOverride()
     .configureOutput({ outputError: (text) => complain(styled("red", oneLine(text))) })
     .showSuggestionAfterError()
+    .hook("preAction", (_, action) => {
+      if (action !== starting) Bun.unsafe.setJITPolicy(1) // see start.ts
+    })
   const starting = command
     .command("start", { isDefault: true })
     .description("run a broker (what manju does without a command)")
@@ -59,10 +58,12 @@ function program(done: (code: number) => void): Command {
     .description("copy a database, whether or not a broker is using it")
     .requiredOption("--data <file>", "the database")
     .requiredOption("--to <file>", "where to put the copy; must not be there yet")
-    .action((flags: { data: string; to: string }) => copy(flags))
+    .action(async (flags: { data: string; to: string }) => (await import("./cli/data.ts")).copy(flags))
+  describeHealth(command)
   describePasswd(command)
   describePub(command, done)
   describeSub(command, done)
+  describeExplain(command, done)
   command.addHelpText("after", examples)
   return command
 }
@@ -82,11 +83,10 @@ async function run(argv: readonly string[]): Promise<number> {
     return code
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
-    const isForeseen = [ManjuError, CommandFailure, FileError].some((kind) => error instanceof kind)
-    if (!isForeseen) throw error
-    const lines = error instanceof ConfigurationError ? error.lines : [(error as Error).message]
+    const lines = complaintsOf(error)
+    if (lines === undefined) throw error
     for (const line of lines) complain(styled("red", `manju: ${line}`))
-    return error instanceof ManjuError && error.code === "INVALID_OPTION" ? USAGE : FAILURE
+    return exitCodeOf(error)
   }
 }
 

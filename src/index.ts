@@ -12,7 +12,6 @@ export type {
   ClientQuery,
   LimitsReport,
   ListenerInfo,
-  LogLevel,
   MetricsSnapshot,
   Page,
   PageQuery,
@@ -27,6 +26,14 @@ export type {
 export { ApplicationMessage, type MessageChanges, type PublishProperties } from "./broker/application-message.ts"
 export { Broker } from "./broker/broker.ts"
 export { type ErrorCode, ManjuError } from "./broker/errors.ts"
+export type {
+  ExplainQuery,
+  Explanation,
+  ExplanationSide,
+  Finding,
+  FindingCode,
+  FindingEffect,
+} from "./broker/explanation.ts"
 export type { HistogramSnapshot } from "./broker/histogram.ts"
 export type {
   Awaitable,
@@ -34,6 +41,7 @@ export type {
   ConnectedClient,
   Disconnection,
   Hooks,
+  Stopped,
   WirePacket,
 } from "./broker/hooks.ts"
 export type { LimitName, Limits, ListenerLimits } from "./broker/limits.ts"
@@ -54,6 +62,7 @@ export type { BrokerOptions, Listener, ListenerAddress, PublishOptions, RequestO
 export type {
   Action,
   Admission,
+  AreaLevels,
   Auth,
   AuthContext,
   Authenticated,
@@ -65,7 +74,10 @@ export type {
   Decision,
   Exchange,
   ExchangeStep,
+  LogArea,
+  LogDetails,
   Logger,
+  LogLevel,
   Permission,
   Refusal,
   Store,

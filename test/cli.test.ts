@@ -66,7 +66,7 @@ describe("a mistake is one line, without a stack, and exit code 2", () => {
     ],
     [
       "--log-level loud",
-      "option '--log-level <level>' argument 'loud' is invalid. Allowed choices are debug, info, warn, error, silent.",
+      '--log-level takes one of debug, info, warn, error, silent, and behind commas levels of client, auth, message, listener, store, broker, as in info,auth=debug, not "loud"',
     ],
     [
       "--host 0.0.0.0",
@@ -105,15 +105,32 @@ describe("a mistake is one line, without a stack, and exit code 2", () => {
 })
 
 describe("what does not work out is one line, without a stack, and exit code 1", () => {
+  const human = ["--log-format", "human"]
+
   test("a busy port", async () => {
     await using broker = new Broker()
     const { port } = await broker.listen(tcp({ port: 0, auth: allowAll() }))
     const err = `manju: cannot listen on 127.0.0.1:${port}: the port is in use; --tcp takes another port\n`
-    expect(await manju("--no-ws", "--no-http", "--tcp", String(port))).toEqual({ code: 1, out: "", err })
+    expect(await manju(...human, "--no-ws", "--no-http", "--tcp", String(port))).toEqual({ code: 1, out: "", err })
   })
 
   test("an address that is not this machine's", async () => {
     const err = "manju: cannot listen on 203.0.113.7:1: this machine does not have the address\n"
-    expect(await manju("--host", "203.0.113.7", "--allow-anonymous", "--tcp", "1")).toEqual({ code: 1, out: "", err })
+    const flags = ["--host", "203.0.113.7", "--allow-anonymous", "--tcp", "1"]
+    expect(await manju(...human, ...flags)).toEqual({ code: 1, out: "", err })
+  })
+
+  test("of JSON, where the log is that", async () => {
+    const { code, out, err } = await manju("--host", "203.0.113.7", "--allow-anonymous", "--tcp", "1")
+    const message = "cannot listen on 203.0.113.7:1: this machine does not have the address"
+    const time = expect.any(String)
+    expect([code, out, JSON.parse(err)]).toEqual([1, "", { time, level: "error", message, area: "broker" }])
+  })
+
+  test("but for what somebody has typed", async () => {
+    const { code, out, err } = await manju(
+      ..."--tcp 0 --no-ws --no-http --tls-cert /no/x.pem --tls-key /no/y.pem".split(" "),
+    )
+    expect([code, out, err]).toEqual([2, "", "manju: --tls-cert: there is no file /no/x.pem\n"])
   })
 })

@@ -34,16 +34,16 @@ const verdicts = new Map<string, Pick<AclRule, "verdict" | "access">>([
   ["deny", { verdict: "deny", access: "readwrite" }],
 ])
 
-/** Gives `take` rule after rule. Throws what is wrong with a line, or what `take` throws, as a `FileError`. */
-export function readAclFile(path: string, text: string, take: (rule: AclRule) => void): void {
+/** Gives `take` rule after rule, with the line where it stands. Throws what is wrong with a line, or what `take` throws, as a `FileError`. */
+export function readAclFile(path: string, text: string, take: (rule: AclRule, line: number) => void): void {
   let whose: AclRule["whose"] = "anonymous"
   for (const [index, line] of text.split("\n").entries()) {
     try {
       const [keyword, rest] = split(trim(line))
       if (keyword === "" || keyword.startsWith("#")) continue
       else if (keyword === "user") whose = { user: usernameOf(rest) }
-      else if (keyword === "topic") take({ whose, ...ruleOf(rest), isPattern: false })
-      else if (keyword === "pattern") take({ whose: "everybody", ...ruleOf(rest), isPattern: true })
+      else if (keyword === "topic") take({ whose, ...ruleOf(rest), isPattern: false }, index + 1)
+      else if (keyword === "pattern") take({ whose: "everybody", ...ruleOf(rest), isPattern: true }, index + 1)
       else throw new Error("takes «user», «topic» or «pattern» at the beginning")
     } catch (error) {
       throw new FileError(path, index + 1, (error as Error).message, { cause: error })

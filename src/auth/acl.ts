@@ -10,6 +10,7 @@
  * is then decided message by message. A filter that begins with a wildcard does not reach `$SYS`: that takes rules of its own.
  */
 import type { Action, Auth, AuthContext, Client } from "../broker/ports.ts"
+import { explainRules, type RuleSource } from "./acl-explain.ts"
 import { type AclRule, readAclFile } from "./acl-file.ts"
 import { making } from "./options.ts"
 import { type Access, Rules, verdictOf } from "./rules.ts"
@@ -47,17 +48,23 @@ export type AclEntry = { readonly topics: readonly AclTopic[] } & (
  * ]))
  */
 export function acl(rules: string | readonly AclEntry[]): Auth {
-  return typeof rules === "string" ? new AclFile(rules) : new Acl(making(() => rulesOf(rules)))
+  return typeof rules === "string" ? new AclFile(rules) : new Acl(making(() => new Compiled(rulesIn(rules))))
 }
 
 /** Rules, by whose they are. */
 class Compiled {
+  /** Where they come from, to be gone through once more by whoever wants to know which of them it was. */
+  readonly source: RuleSource
   private readonly everybody = new Rules()
   private readonly anonymous = new Rules()
   private readonly users = new Map<string, Rules>()
 
-  add({ whose, verdict, access, filter, isPattern }: AclRule): void {
-    this.ofWhom(whose).add(verdict, access, filter, isPattern)
+  /** Throws what is wrong with a rule. */
+  constructor(source: RuleSource) {
+    this.source = source
+    source(({ whose, verdict, access, filter, isPattern }) => {
+      this.ofWhom(whose).add(verdict, access, filter, isPattern)
+    })
   }
 
   verdict(client: Client, action: Action, topic: string): boolean | undefined {
@@ -77,9 +84,12 @@ class Compiled {
 class Acl implements Auth {
   readonly isCacheable = true
   protected rules: Compiled | undefined
+  private readonly name: string
 
-  constructor(rules: Compiled | undefined) {
+  /** `name`: what people call it. */
+  constructor(rules: Compiled | undefined, name = "acl(...)") {
     this.rules = rules
+    this.name = name
   }
 
   authenticate(): undefined {
@@ -87,8 +97,16 @@ class Acl implements Auth {
   }
 
   authorize(client: Client, action: Action, topic: string): boolean | undefined {
+    return this.openRules().verdict(client, action, topic)
+  }
+
+  explain(client: Client, action: Action, topic: string): string {
+    return explainRules(this.openRules().source, this.name, client, action, topic)
+  }
+
+  private openRules(): Compiled {
     if (this.rules === undefined) throw new Error("acl() is not open")
-    return this.rules.verdict(client, action, topic)
+    return this.rules
   }
 }
 
@@ -98,7 +116,7 @@ class AclFile extends Acl {
   private readonly path: string
 
   constructor(path: string) {
-    super(undefined)
+    super(undefined, path)
     this.path = path
   }
 
@@ -106,9 +124,9 @@ class AclFile extends Acl {
     if (this.stopFollowing !== undefined) throw new Error(`acl(${this.path}) is open: each broker needs its own`)
     this.stopFollowing = await followFile(this.path, context, (text) => {
       if (text === this.text) return
-      const rules = new Compiled()
-      readAclFile(this.path, text, (rule) => rules.add(rule))
-      this.rules = rules
+      this.rules = new Compiled((take) => {
+        readAclFile(this.path, text, (rule, line) => take(rule, `${this.path}:${line}`))
+      })
       this.text = text
       if (this.stopFollowing !== undefined) context.changed()
     })
@@ -120,24 +138,25 @@ class AclFile extends Acl {
   }
 }
 
-function rulesOf(entries: readonly AclEntry[]): Compiled {
-  const rules = new Compiled()
-  for (const [index, entry] of entries.entries()) {
-    const entryName = `acl: rule ${index + 1}`
-    const whose = whoseIs(entry, entryName)
-    if (!Array.isArray(entry.topics)) throw new Error(`${entryName}: "topics" takes a list`)
-    for (const [at, topic] of (entry.topics as AclTopic[]).entries()) {
-      const verdict = accessOf(topic, `${entryName}, topic ${at + 1}`)
-      for (const each of whose) {
-        try {
-          rules.add({ whose: each, ...verdict, filter: topic.filter, isPattern: true })
-        } catch (error) {
-          throw new Error(`${entryName}, topic ${at + 1}: ${(error as Error).message}`, { cause: error })
+function rulesIn(entries: readonly AclEntry[]): RuleSource {
+  return (take) => {
+    for (const [index, entry] of entries.entries()) {
+      const entryName = `acl: rule ${index + 1}`
+      const whose = whoseIs(entry, entryName)
+      if (!Array.isArray(entry.topics)) throw new Error(`${entryName}: "topics" takes a list`)
+      for (const [at, topic] of (entry.topics as AclTopic[]).entries()) {
+        const place = `${entryName}, topic ${at + 1}`
+        const verdict = accessOf(topic, place)
+        for (const each of whose) {
+          try {
+            take({ whose: each, ...verdict, filter: topic.filter, isPattern: true }, place)
+          } catch (error) {
+            throw new Error(`${place}: ${(error as Error).message}`, { cause: error })
+          }
         }
       }
     }
   }
-  return rules
 }
 
 function whoseIs(entry: AclEntry, name: string): AclRule["whose"][] {

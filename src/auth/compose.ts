@@ -269,6 +269,7 @@ function together(members: readonly Authority[]): Authority {
   return {
     ...(deciding.length > 0 && {
       authorize: (client: Client, action: Action, topic: string) => permissionOf(deciding, client, action, topic),
+      explain: (client: Client, action: Action, topic: string) => explainAll(members, client, action, topic),
       isCacheable: deciding.every((member) => member.isCacheable === true),
     }),
     ...(watching.length > 0 && { mayStay: (client: Client) => mayStay(watching, client) }),
@@ -298,6 +299,27 @@ function permissionOf(
     isAllowed ||= permission !== undefined
   }
   return isAllowed ? true : undefined
+}
+
+/** Why they decide as they do: the first that forbids says so, or those who allow, or all who have no opinion. */
+async function explainAll(
+  members: readonly Authority[],
+  client: Client,
+  action: Action,
+  topic: string,
+): Promise<string> {
+  const allowing: string[] = []
+  const silent: string[] = []
+  for (const [at, member] of members.entries()) {
+    if (member.authorize === undefined) continue
+    const permission = await member.authorize(client, action, topic)
+    const answer = isForbidding(permission) ? "refuses it" : permission === undefined ? "has no opinion" : "allows it"
+    const words = (await member.explain?.(client, action, topic)) ?? `auth ${at + 1} of ${members.length} ${answer}`
+    if (isForbidding(permission)) return words
+    if (permission === undefined) silent.push(words)
+    else allowing.push(words)
+  }
+  return (allowing.length > 0 ? allowing : silent).join("; ")
 }
 
 function isForbidding(permission: Permission): boolean {

@@ -7,5 +7,5 @@ import type { Auth } from "../broker/ports.ts"
  * await broker.listen(tcp({ port: 1883, auth: denyAll() }))
  */
 export function denyAll(): Auth {
-  return { authenticate: () => false, authorize: () => false }
+  return { authenticate: () => false, authorize: () => false, explain: () => "denyAll() refuses everything" }
 }

@@ -88,6 +88,10 @@ export function http(options: HttpAuthOptions): Auth {
         if (actions.includes(action)) return auth.authorize(client, action, topic)
         return authorize === true ? true : undefined
       },
+      explain: async (client: Client, action: Action, topic: string) => {
+        if (!actions.includes(action)) return `${auth.name} is not asked whether a client may ${action}`
+        return `${auth.name} ${(await auth.authorize(client, action, topic)) === true ? "allows it" : "does not allow it"}`
+      },
     }),
   }
 }
@@ -96,8 +100,8 @@ class HttpAuth {
   private outage: Outage | undefined
   private kept: KeptAnswers
   private readonly service: WebService
-  /** How the log calls the service: a query may hold a secret. */
-  private readonly name: string
+  /** How people call the service: a query may hold a secret. */
+  readonly name: string
 
   constructor(options: HttpAuthOptions) {
     const url = urlOf(options.url)

@@ -150,6 +150,10 @@ class Tokens implements Auth {
     return undefined
   }
 
+  explain(): string {
+    return "jwt(...) allows nothing to a client that has come in without a token of its own"
+  }
+
   /** Whether tokens that this key has signed are still good. */
   has(key: VerificationKey): boolean {
     return this.keys.some(({ fingerprint }) => fingerprint === key.fingerprint)
@@ -235,6 +239,13 @@ class Claims implements Authority {
 
   authorize(client: Client, action: Action, topic: string): boolean | undefined {
     return this.rules && (verdictOf(this.rules.say(topic, client), action) ?? false)
+  }
+
+  explain(client: Client, action: Action, topic: string): string {
+    if (this.rules === undefined) return "the client's token says nothing of topics"
+    const verdict = verdictOf(this.rules.say(topic, client), action)
+    if (verdict === undefined) return `the client's token has no claim that lets it ${action} there`
+    return verdict ? "a claim of the client's token allows it" : "a claim of the client's token denies it"
   }
 
   mayStay(): boolean {

@@ -8,9 +8,11 @@
 import type { ProtocolLevel, QoS, RetainHandling } from "../codec/index.ts"
 import type { DropReason } from "../session/index.ts"
 import type { ApplicationMessage, PublishProperties } from "./application-message.ts"
+import type { ExplainQuery, Explanation } from "./explanation.ts"
 import type { HistogramSnapshot } from "./histogram.ts"
 import type { ConnectedClient } from "./hooks.ts"
 import type { LimitName, Limits, ListenerLimits } from "./limits.ts"
+import type { AreaLevels, LogLevel } from "./log/areas.ts"
 import type { LimitHit } from "./metrics.ts"
 
 /** Which part of a list. */
@@ -126,9 +128,6 @@ export interface ReloadReport {
   /** Keys that have changed, and hold after a restart. */
   readonly needRestart: readonly string[]
 }
-
-/** Which lines the log keeps: those of the level, and more important ones. */
-export type LogLevel = "debug" | "info" | "warn" | "error" | "silent"
 
 /** How many, by QoS: 0, 1, 2. */
 export type ByQoS = readonly [number, number, number]
@@ -252,6 +251,15 @@ export interface Admin {
    * await broker.admin.deleteRetained("devices/7/#")
    */
   deleteRetained(topicFilter: string): Promise<number>
+  /**
+   * Why a client does not get messages of a topic, or nobody gets its: what is in the way now, by which rule or limit, and what has been
+   * refused, dropped or has expired before. Auths are asked for it. Throws `INVALID_TOPIC` for what is no topic name.
+   *
+   * @example
+   * const { receive } = await broker.admin.explain({ clientId: "dash-1", topic: "a/b", from: "pump-7" })
+   * console.log(receive.words) // dash-1 gets no messages of a/b: it may not receive that: acl.txt:14 forbids user ada to read a/b
+   */
+  explain(query: ExplainQuery): Promise<Explanation>
   /** The listeners that are open. */
   listeners(): ListenerInfo[]
   /** The limits that hold. */
@@ -274,10 +282,19 @@ export interface Admin {
    * await broker.admin.backup("/backups/manju-monday.db")
    */
   backup(path: string): Promise<void>
-  /** Which lines the logger keeps; undefined: it does not tell. */
+  /** Which lines the log keeps; undefined: there is no logger, or it has a level of its own that is none of these. */
   logLevel(): LogLevel | undefined
-  /** Throws `INVALID_OPTION` for what is no level, and for a logger whose level cannot be changed. */
-  setLogLevel(level: LogLevel): void
+  /** The levels of areas that have another. */
+  logAreas(): AreaLevels
+  /**
+   * Which lines the log keeps from now on, in all areas but those that are given a level of their own; of any logger, `console` too. What
+   * the logger has as its own `level` becomes the least of them. Throws `INVALID_OPTION` for what is no level or no area, and where there is
+   * no logger.
+   *
+   * @example
+   * broker.admin.setLogLevel("warn", { client: "info", auth: "debug" })
+   */
+  setLogLevel(level: LogLevel, areas?: AreaLevels): void
 }
 
 /** The public broker, as the HTTP listener acts on it: not exported. */

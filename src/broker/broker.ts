@@ -3,12 +3,13 @@
  * does, it does through the `Core`.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec"
-import { version } from "../../package.json" with { type: "json" }
-import { Reason } from "../codec/index.ts"
+import type { Reason } from "../codec/index.ts"
+import { version } from "../version.ts"
 import { Administration } from "./admin/administration.ts"
 import type { Admin, Operable } from "./admin.ts"
 import { ApplicationMessage } from "./application-message.ts"
 import { systemClock } from "./clock.ts"
+import { close } from "./closing.ts"
 import { Core } from "./core.ts"
 import { ManjuError } from "./errors.ts"
 import type { ConnectedClient, Hooks } from "./hooks.ts"
@@ -27,11 +28,6 @@ import type { Logger, Store } from "./ports.ts"
 import { restore } from "./restore.ts"
 import { SysTree } from "./sys.ts"
 
-/** What `new Broker()` takes; all of it has a default. */
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
-/** How soon `close` looks again whether everybody has gone: at first, and at most. */
-const CLOSE_POLL_MS = { first: 1, most: 20 }
-
 /**
  * An MQTT 3.1, 3.1.1 and 5.0 broker.
  *
@@ -48,6 +44,14 @@ export class Broker implements AsyncDisposable {
    * for (const { clientId } of (await broker.admin.sessions({ isConnected: false })).items) console.log(clientId)
    */
   readonly admin: Admin
+  /**
+   * Says a line in the broker's log, as the broker does: the logger gets it if the level of its area keeps it, and whoever looks at the log
+   * over HTTP sees it. Its area is `broker` unless it has another.
+   *
+   * @example
+   * broker.logger.info("the valve is open", { area: "message", topic: "valve/7" })
+   */
+  readonly logger: Logger
   private readonly core: Core
   private readonly listeners = new Map<Listener, ListenerAddress>()
   private readonly sys: SysTree
@@ -61,11 +65,12 @@ export class Broker implements AsyncDisposable {
 
   /** Throws `INVALID_OPTION` for limits that make no sense. */
   constructor(options: BrokerOptions = {}) {
-    const { limits, store, clock = systemClock(), logger = silent, validatePayloadFormat = false, onReload } = options
+    const { limits, store, clock = systemClock(), logger, validatePayloadFormat = false, onReload } = options
     this.store = store
     this.core = new Core(resolveLimits(limits, store !== undefined), clock, logger, store, validatePayloadFormat)
     const listeners = () => Array.from(this.listeners, ([{ id }, address]) => ({ id, ...address }))
     this.admin = new Administration(this.core, { version, store, onReload, listeners, reload: () => this.reload() })
+    this.logger = this.core.logger.of("broker")
     this.core.broker = this satisfies Operable
     this.sys = new SysTree(this.core, version)
     this.subscriptions = new LocalSubscriptions(this.core)
@@ -249,8 +254,24 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
+   * Resolves when the clockwork on which all deadlines are has turned once more: a sign of life, for a watchdog. That takes up to half a
+   * second, whether or not the store works; a broker that has been closed gives none.
+   *
+   * @example
+   * setInterval(async () => {
+   *   await broker.heartbeat()
+   *   await fetch("http://127.0.0.1:9000/alive", { method: "POST" })
+   * }, 15_000)
+   */
+  heartbeat(): Promise<void> {
+    const { timers } = this.core
+    return new Promise((resolve) => timers.schedule(this.core.now(), resolve))
+  }
+
+  /**
    * Closes the listeners, says goodbye to every client (0x8B), publishes the wills that are due, and resolves when
-   * all connections have ended and everything is stored: after `timeoutMs` (default 5,000) at the latest.
+   * all connections have ended and everything is stored: after `timeoutMs` (default 5,000) at the latest, and a second more for a store
+   * that does not close. The hook `onStopped` is told what has come of it.
    */
   async close({ timeoutMs = 5000 }: { timeoutMs?: number } = {}): Promise<void> {
     this.closing ??= this.shutDown(timeoutMs)
@@ -293,39 +314,9 @@ export class Broker implements AsyncDisposable {
   }
 
   private async shutDown(timeoutMs: number): Promise<void> {
-    for (const listener of this.listeners.keys()) listener.close()
-    this.requests.close()
-    this.sys.stop()
-    const { core } = this
-    const deadline = performance.now() + timeoutMs
-    const leftMs = () => Math.max(0, deadline - performance.now())
-    // Half of the time is for those who then read their goodbye. A store that fails is known to take all of it.
-    if (!core.changes.isFailing) await atMost(leftMs() / 2, core.changes.settled())
-    for (const peer of [...core.peers]) peer.disconnect(Reason.ServerShuttingDown)
-    for (let pollMs = CLOSE_POLL_MS.first; core.peers.size > 0 && leftMs() > 0; pollMs *= 2) {
-      await Bun.sleep(Math.min(pollMs, CLOSE_POLL_MS.most))
-    }
-    for (const peer of [...core.peers]) peer.destroy()
-    await atMost(leftMs() / 2, Promise.all(core.wills.undecided))
-    core.auths.close() // not before: goodbyes make wills, and who may receive those is asked to the last
-    this.subscriptions.close()
-    await atMost(leftMs(), core.changes.settled())
-    core.retained.flush()
-    core.saveTotals()
-    await atMost(leftMs(), core.changes.settled())
-    core.timers.close()
-    core.stopRetrying()
-    await this.closeStore()
-    core.hooks.tell("onStopped")
-  }
-
-  private async closeStore(): Promise<void> {
-    const { changes, logger } = this.core
-    const failure = await this.store?.close().catch((error) => (error instanceof Error ? error.message : String(error)))
-    const missing = changes.isActive ? changes.appended - changes.durable : 0
-    const why = failure === undefined ? "" : `: ${failure}`
-    if (missing > 0) logger.error(`closing with ${missing === 1 ? "1 change" : `${missing} changes`} not stored${why}`)
-    else if (failure !== undefined) logger.error(`the store has not closed as it should${why}`)
+    const { core, store, requests, subscriptions, sys } = this
+    const closing = { listeners: this.listeners.keys(), store, requests, subscriptions, sys }
+    core.hooks.tell("onStopped", await close(core, closing, timeoutMs))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -348,14 +339,4 @@ function jsonOf(value: unknown): string {
   }
   if (json !== undefined) return json
   throw new ManjuError("INVALID_OPTION", `a payload that cannot be sent as JSON: ${typeof value}`)
-}
-
-/** Waits for `promise`, but no longer than that. */
-async function atMost(timeoutMs: number, promise: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs)
-  })
-  await Promise.race([promise, timeout])
-  clearTimeout(timer)
 }

@@ -13,14 +13,18 @@ import { ApplicationMessage } from "./application-message.ts"
 import { Auths } from "./auths.ts"
 import { ManjuError } from "./errors.ts"
 import { HookChains, type Outcome, Refused } from "./hook-chains.ts"
-import type { ConnectedClient, Hooks } from "./hooks.ts"
+import type { Hooks } from "./hooks.ts"
+import { Incidents } from "./incidents.ts"
 import { Journal } from "./journal.ts"
 import type { Limits } from "./limits.ts"
-import { LogTap } from "./log-tap.ts"
+import { sayAuthFailed, sayDropped, sayExpired, sayFailed } from "./log/lines.ts"
+import { Log } from "./log/log.ts"
+import type { Who } from "./log/who.ts"
 import { Metrics } from "./metrics.ts"
 import { Offenders } from "./offenders.ts"
 import { Pace } from "./pace.ts"
-import type { Auth, Client, Clock, Logger, Store } from "./ports.ts"
+import type { Peer } from "./peer.ts"
+import type { Clock, Logger, Store } from "./ports.ts"
 import { type RegistryOwner, SessionRegistry } from "./registry.ts"
 import { Retention } from "./retention.ts"
 import { StoreRetry } from "./retry.ts"
@@ -33,26 +37,10 @@ import { Turn } from "./turn.ts"
 import { FileWatch } from "./watch.ts"
 import { Wills } from "./wills.ts"
 
-/** A connection, as far as the broker acts on it by itself. */
-export interface Peer {
-  /** The client, once it is in: who it is, and as others see it. */
-  readonly client: Client | undefined
-  readonly view: ConnectedClient
-  /** What waits for its socket; the packets at most. */
-  readonly backlogPackets: number
-  readonly backlogBytes: number
-  /** Says goodbye with `reason` and closes. */
-  disconnect(reason: Reason): void
-  /** Closes at once. */
-  destroy(): void
-  /** Looks again at what the client may do, if `auth` decides that: what is not allowed any more ends. */
-  recheck(auth: Auth): void
-}
-
 export class Core implements RegistryOwner, Sampled {
   readonly limits: Limits
   readonly clock: Clock
-  readonly logger: LogTap
+  readonly logger: Log
   readonly metrics = new Metrics()
   readonly changes: Journal
   readonly storing: Storing
@@ -65,6 +53,8 @@ export class Core implements RegistryOwner, Sampled {
   readonly wills = new Wills(this)
   readonly sessions: SessionRegistry
   readonly offenders: Offenders
+  /** What has gone wrong for whom. */
+  readonly incidents = new Incidents()
   readonly files: FileWatch
   readonly auths: Auths
   readonly hooks = new HookChains((error, hook) => this.hookFailed(error, hook))
@@ -80,6 +70,8 @@ export class Core implements RegistryOwner, Sampled {
   readonly clients = new Map<string, Peer>()
   /** Reject a payload that claims to be UTF-8 text and is not. */
   readonly validatePayloadFormat: boolean
+  /** Whether the broker has begun to close: nobody should come any more. */
+  isStopping = false
   /** Whether somebody is being asked what a client gets, in the middle of routing: whatever they do has to wait. */
   isAsking = false
   queueBytes = 0
@@ -89,23 +81,29 @@ export class Core implements RegistryOwner, Sampled {
   private measuredBytes = 0
   private readonly savedTotals = new Map<string, number>()
 
-  constructor(limits: Limits, clock: Clock, logger: Logger, store: Store | undefined, validatePayloadFormat: boolean) {
+  constructor(
+    limits: Limits,
+    clock: Clock,
+    logger: Logger | undefined,
+    store: Store | undefined,
+    validatePayloadFormat: boolean,
+  ) {
     this.limits = limits
     this.clock = clock
-    this.logger = new LogTap(logger)
+    this.timers = new Timers(clock, (error) => this.onBug(error))
+    this.logger = new Log(logger, clock, this.timers)
     this.validatePayloadFormat = validatePayloadFormat
     this.store = store
     this.storing = new Storing((name) => this.router.topics.restored(name))
     this.changes = new Journal(store, this.storing, limits.maximumUnstoredBytes, this)
     this.reads = new StoreRetry("the store cannot be read, queues wait until it can", this)
-    this.timers = new Timers(clock, (error) => this.onBug(error))
     this.router = new Router(limits)
     this.retained = new Retention(this)
     this.sharing = new Sharing(this)
     this.sessions = new SessionRegistry(this, this.timers)
     this.offenders = new Offenders(clock, this.timers, limits.connectTimeoutSeconds * 1000)
     this.files = new FileWatch(clock)
-    this.auths = new Auths(this.files, clock, this.logger, (auth) => {
+    this.auths = new Auths(this.files, clock, this.logger.of("auth"), (auth) => {
       for (const peer of [...this.peers]) peer.recheck(auth)
     })
   }
@@ -127,13 +125,13 @@ export class Core implements RegistryOwner, Sampled {
 
   /** A fault of our own, where no connection is to blame: it is said, and the broker goes on. */
   onBug(error: unknown): void {
-    this.logger.error(`a fault of manju's own: ${error instanceof Error ? error.stack : error}`)
+    sayFailed(this.logger, "fault", error, "a fault of manju's own")
     this.hooks.tell("onError", error, "manju")
   }
 
   /** An auth has failed: it has refused. */
-  authFailed(error: unknown, clientName: string): false {
-    this.logger.error(`auth failed for ${clientName}: ${error}`)
+  authFailed(error: unknown, client: Who, topicName?: string): false {
+    sayAuthFailed(this.logger, error, client, topicName)
     this.hooks.tell("onError", error, "auth")
     return false
   }
@@ -150,22 +148,32 @@ export class Core implements RegistryOwner, Sampled {
 
   /** Something of the embedding service's has failed: it is said, and the broker goes on. */
   serviceFailed(error: unknown, what: string, where: string): void {
-    this.logger.error(`${what} failed: ${error instanceof Error ? error.stack : error}`)
+    sayFailed(this.logger, "service", error, `${what} failed`)
     if (where !== "onError") this.hooks.tell("onError", error, where)
   }
 
-  /** Counts a message that somebody should have got and did not. `whose`: the client's that has sent it, or that it was for. */
-  dropped(reason: DropReason, clientId: string, message: Message, whose: "sender" | "receiver" = "receiver"): void {
+  /**
+   * Counts a message that somebody should have got and did not. `whose`: the client's that has sent it, or that it was for; `told`: why, in
+   * the words that its sender gets, if these say more.
+   */
+  dropped(
+    reason: DropReason,
+    clientId: string,
+    message: Message,
+    whose: "sender" | "receiver" = "receiver",
+    told?: Reason,
+  ): void {
     this.metrics.dropped[reason]++
-    const side = whose === "sender" ? "from" : "for"
-    this.logger.debug(`dropped ${side} ${clientId}: ${message.topic.name}: ${reason}`)
+    const about = whose === "sender" ? "publish" : "receive"
+    this.incidents.note(clientId, about, reason, message.topic.name, this.now(), told)
+    sayDropped(this, reason, clientId, message, whose)
     if (this.hooks.wants.onDropped === undefined) return
     this.hooks.tell("onDropped", ApplicationMessage.of(message, this.now()), reason, clientId)
   }
 
   /** Retains and routes a message. `from` is the publisher's session, for No Local; `peer` its connection, unless it is a will. */
   publish(message: Message, from: Session | undefined, peer?: Peer): Reason {
-    if (this.sampler !== undefined) this.sampler.see(message)
+    if (this.sampler !== undefined) this.sampler.see(message, from)
     if (message.recipients !== undefined) return this.publishTo(message.recipients, message, from, peer)
     if (message.retain) this.retained.put(message)
     const { targets, groups } = this.router.route(message.topic)
@@ -305,7 +313,7 @@ export class Core implements RegistryOwner, Sampled {
 
   sessionExpired(session: Session): void {
     this.metrics.sessionsExpired++
-    this.logger.info(`session expired: ${session.clientId}`)
+    sayExpired(this.logger, session)
     this.hooks.tell("onSessionExpired", session.clientId)
   }
 

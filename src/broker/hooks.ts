@@ -66,6 +66,16 @@ export interface Disconnection {
   readonly by: "client" | "broker" | "network"
 }
 
+/** What has come of everybody and everything when the broker has been closed. */
+export interface Stopped {
+  /** How many clients were in, and have been said goodbye to. */
+  readonly clients: number
+  /** Connections that had not ended in time, and were cut off. */
+  readonly cutOff: number
+  /** Changes that the store has not taken: nothing that depends on them has been acknowledged. 0 without a store. */
+  readonly unstored: number
+}
+
 /** A control packet as it went over the wire. */
 export interface WirePacket {
   /** PacketType: 1 CONNECT … 15 AUTH. */
@@ -146,6 +156,6 @@ export interface Hooks {
   onError?(error: unknown, where: string): void
   /** The broker has taken in what its store held, and goes to work. */
   onStarted?(): void
-  /** Everything has ended and is stored. */
-  onStopped?(): void
+  /** Everything has ended and, but for what `stopped` says, is stored. */
+  onStopped?(stopped: Stopped): void
 }

@@ -3,6 +3,7 @@
  * and where to say what happened. `auth`, `store` and the embedding service implement them and reach no deeper.
  */
 import { type ProtocolLevel, Reason, type UserProperty } from "../codec/index.ts"
+import type { LogArea } from "./log/areas.ts"
 import type { Stored, StoredChange, StoredDelivery } from "./stored.ts"
 
 /** A client that asks to be let in. */
@@ -139,6 +140,11 @@ export type Permission = boolean | Reason | undefined
 export interface Authority {
   /** Without it, it may do everything. */
   authorize?(client: Client, action: Action, topic: string): Permission | PromiseLike<Permission>
+  /**
+   * Why `authorize` answers as it does, for an operator who asks `broker.admin.explain`: by which rule, and where that stands. No client is
+   * told. In a sentence without a full stop, such as `acl.txt:14 forbids user ada to read a/b`. Default: the answer alone is said.
+   */
+  explain?(client: Client, action: Action, topic: string): string | PromiseLike<string>
   /** Whether answers of `authorize` hold for a client and a topic until `AuthContext.changed` is called. Default: false. */
   readonly isCacheable?: boolean
   /**
@@ -231,23 +237,53 @@ export interface Clock {
   every(intervalMs: number, tick: () => void): () => void
 }
 
+/** What a line of the log is about, in fields: a line says it in its message as well. What it is not about is left out. */
+export interface LogDetails {
+  /**
+   * `client`: who comes in, is refused and goes; `auth`: files and services that decide on that; `message`: what is dropped, and
+   * subscriptions that are refused; `listener`: certificates, handshakes, pages; `store`; `broker`: all else. Each of the broker's lines has
+   * one; what an auth says through its `AuthContext` is of `auth` unless it says otherwise.
+   */
+  readonly area?: LogArea
+  readonly clientId?: string
+  readonly username?: string
+  /** IP address, or what else the listener knows of where it comes from. */
+  readonly remoteAddress?: string
+  /** The id of a listener. */
+  readonly listener?: string
+  /** The name of the MQTT reason, such as `BadUserNameOrPassword`; of a message that is dropped a `DropReason`. */
+  readonly reason?: string
+  readonly topic?: string
+  /** How many lines have been left out, of which this one says so: see `Logger`. */
+  readonly omitted?: number
+}
+
 /**
- * Where the broker says what happens. `console` fits. A message may hold what a stranger has sent, in names and reasons: line
- * ends, control characters, anything but secrets. Who makes lines of it for a terminal or a file has to escape that.
+ * Where the broker says what happens: a sentence for people, which names who and why, and the same in fields. `console`, pino and whatever
+ * has these four methods will do. `console` gets the sentence alone, with control characters made visible; pino gets the fields in front,
+ * as it wants them. Other loggers may get in a message what a stranger has sent, in names and reasons: line ends, control characters,
+ * anything but secrets. Who makes lines of it for a terminal or a file has to escape that.
+ *
+ * A flood does not get here: of lines that others can cause (who connects, is refused, goes, what is dropped) a few are said in ten
+ * seconds, 10 of one network and 50 of all with the same reason (of who comes and goes 50 of one), and then one that says how many more
+ * there were. Who needs each has hooks: `onConnected`, `onDropped`.
  *
  * @example
- * const line = (level: string) => (message: string) => console.log(JSON.stringify({ level, message }))
+ * const line = (level: string) => (message: string, details?: LogDetails) =>
+ *   console.log(JSON.stringify({ level, message, ...details }))
  * const logger: Logger = { debug() {}, info: line("info"), warn: line("warn"), error: line("error") }
  * await using broker = new Broker({ logger })
+ * // {"level":"info","message":"refused pump-7, user ada (192.0.2.1) on tcp: 0x86 BadUserNameOrPassword","area":"client",
+ * //  "clientId":"pump-7","username":"ada","remoteAddress":"192.0.2.1","listener":"tcp","reason":"BadUserNameOrPassword"}
  */
 export interface Logger {
-  debug(message: string): void
-  info(message: string): void
-  warn(message: string): void
-  error(message: string): void
+  debug(message: string, details?: LogDetails): void
+  info(message: string, details?: LogDetails): void
+  warn(message: string, details?: LogDetails): void
+  error(message: string, details?: LogDetails): void
   /**
    * The least important lines that it keeps, `debug`, `info`, `warn`, `error` or `silent`, where that can be changed at run time, as
-   * pino's can: what `broker.admin` changes it through. The broker itself says everything.
+   * pino's can: then `broker.admin.setLogLevel` changes it there too. Without it the logger gets what the broker keeps.
    */
   level?: string | undefined
 }
@@ -287,6 +323,7 @@ export interface Store {
 
 export { isPromise } from "./decide.ts"
 export { ManjuError } from "./errors.ts"
+export type { AreaLevels, LogArea, LogLevel } from "./log/areas.ts"
 export { networkOf } from "./network.ts"
 export type {
   Stored,

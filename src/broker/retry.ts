@@ -27,7 +27,7 @@ export class StoreRetry {
     for (;;) {
       try {
         const result = await act()
-        if (this.isFailing) this.host.logger.warn("the store works again")
+        if (this.isFailing) this.host.logger.warn("the store works again", { area: "store" })
         this.isFailing = false
         return result
       } catch (error) {
@@ -45,7 +45,7 @@ export class StoreRetry {
   }
 
   private complain(error: unknown): void {
-    this.host.logger.error(`${this.complaint}: ${messageOf(error)}`)
+    this.host.logger.error(`${this.complaint}: ${messageOf(error)}`, { area: "store" })
     this.host.storeFailed(error)
   }
 

@@ -7,7 +7,7 @@
  */
 import type { QoS } from "../codec/index.ts"
 import { matches, type Topic } from "../router/index.ts"
-import type { Message } from "../session/index.ts"
+import type { Message, Session } from "../session/index.ts"
 
 const MOST_TOPICS = 500
 const PREVIEW_BYTES = 256
@@ -26,8 +26,14 @@ export interface TopicSample {
   retain: boolean
 }
 
+/** What somebody looks with. */
+export interface Look {
+  /** A message comes in, and is routed next; `from`: the session of who has published it. */
+  see(message: Message, from: Session | undefined): void
+}
+
 /** Somebody's look at the topics that a pattern matches. */
-export class TopicWatch {
+export class TopicWatch implements Look {
   private samples = new Map<string, TopicSample>()
   /** Of topics for which there was no room. */
   private unseenMessages = 0
@@ -93,20 +99,20 @@ export interface Sampled {
 
 /** Those who look; there is one only while somebody does. */
 export class Sampler {
-  private readonly watches = new Set<TopicWatch>()
+  private readonly looks = new Set<Look>()
 
   /** Adds a look; the returned function ends it. */
-  static watch(sampled: Sampled, watch: TopicWatch): () => void {
+  static watch(sampled: Sampled, look: Look): () => void {
     sampled.sampler ??= new Sampler()
-    const { watches } = sampled.sampler
-    watches.add(watch)
+    const { looks } = sampled.sampler
+    looks.add(look)
     return () => {
-      watches.delete(watch)
-      if (watches.size === 0) sampled.sampler = undefined
+      looks.delete(look)
+      if (looks.size === 0) sampled.sampler = undefined
     }
   }
 
-  see(message: Message): void {
-    for (const watch of this.watches) watch.see(message)
+  see(message: Message, from: Session | undefined): void {
+    for (const look of this.looks) look.see(message, from)
   }
 }

@@ -1,9 +1,10 @@
 /** What the command says when it listens: where, for whom, what it keeps; and how to try it, where that is as easy as that. */
-import pc from "picocolors"
-import { version } from "../../package.json" with { type: "json" }
+
 import type { ListenerAddress } from "../broker/options.ts"
 import { isLoopback } from "../config/conflicts.ts"
 import type { AuthConfig, Config, ListenerConfig } from "../config/schema.ts"
+import { version } from "../version.ts"
+import { styledFor } from "./terminal.ts"
 
 /** A listener that is open. */
 export interface Opened {
@@ -20,7 +21,7 @@ export function announcement(opened: readonly Opened[], { auth, data }: Config):
   for (const { config, address } of opened) {
     const { hostname, port } = address
     const place = placeOf(config, address)
-    if (config.type === "http") notes.push(`health checks at ${place}/readyz`)
+    if (config.type === "http") notes.push(config.admin ? `dashboard at ${place}/` : `health checks at ${place}/readyz`)
     const door = config.type === "http" ? config.websocket : config
     if (door === undefined) continue
     const clients = clientsOf(door.auth ?? auth, config)
@@ -34,14 +35,15 @@ export function announcement(opened: readonly Opened[], { auth, data }: Config):
   }
   const places = [...placesByClients].map(([clients, places]) => `${places.join(", ")} for ${clients}`)
   notes.push(data === undefined ? "sessions are kept in memory" : `sessions are kept in ${data}`)
-  const first = `${pc.bold(`manju ${version}`)} listens on ${[places.join(" and "), ...notes].join("; ")}`
+  const first = `${styledFor("stdout", "bold", `manju ${version}`)} listens on ${[places.join(" and "), ...notes].join("; ")}`
   return [first, ...trials].join("\n")
 }
 
 function placeOf(config: ListenerConfig, { hostname, port }: ListenerAddress): string {
-  if (config.type === "unix") return pc.green(hostname)
+  if (config.type === "unix") return styledFor("stdout", "green", hostname)
   const host = hostname.includes(":") ? `[${hostname}]` : hostname
-  return pc.green(`${schemes[config.type][config.tls === undefined ? 0 : 1]}://${host}:${port}`)
+  const scheme = schemes[config.type][config.tls === undefined ? 0 : 1]
+  return styledFor("stdout", "green", `${scheme}://${host}:${port}`)
 }
 
 function clientsOf(auth: AuthConfig, config: ListenerConfig): string {

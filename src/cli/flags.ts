@@ -12,9 +12,15 @@ const groups = { general: "Options:", clients: "What clients are offered:", limi
 /** The file of the configuration. */
 const configFlag = () => new Option("--config <file>", "the configuration, TOML: see manju config example")
 
-/** Puts all of them on a command; returns what has been given of them, once its arguments are there. */
-export function takeFlags(command: Command): (environment: Environment) => Given {
-  const options = new Map(flags.map((flag) => [flag, optionOf(flag)]))
+/**
+ * Puts them on a command, all or those of some names; returns what has been given of them, once its arguments are there.
+ *
+ * @example
+ * const given = takeFlags(command, ["--host", "--http"])
+ */
+export function takeFlags(command: Command, names?: readonly string[]): (environment: Environment) => Given {
+  const isTaken = ({ spelling }: Flag) => names === undefined || names.includes(spelling.split(" ")[0]!)
+  const options = new Map(flags.filter(isTaken).map((flag) => [flag, optionOf(flag)]))
   command.addOption(configFlag())
   for (const [{ group }, option] of options) command.addOption(option.helpGroup(groups[group]))
   return (environment) => {
@@ -32,6 +38,7 @@ export function takeFlags(command: Command): (environment: Environment) => Given
 function optionOf({ spelling, help, schema }: Flag): Option {
   const option = new Option(spelling, help)
   if (schema === undefined || !spelling.includes("<")) return option
+  if (spelling.startsWith("--log-level")) return option // a list of levels, which are looked at when they are put in place
   if (spelling.startsWith("--tls-username")) return option.choices(usernameChoices)
   const { type, options } = valueSchema(schema)
   if (type === "picklist") return option.choices(options as readonly unknown[] as string[])

@@ -1,12 +1,11 @@
 /**
- * The configuration while the broker runs: its file is read again when it has changed, or when somebody asks for it. Limits and the level
+ * The configuration while the broker runs: its file is read again when it has changed, or when somebody asks for it. Limits and the levels
  * of the log then hold at once; what else is another is told of, and waits for the next start. A bad file changes nothing.
  */
 import type { ReloadReport } from "../broker/admin.ts"
 import type { Broker } from "../broker/broker.ts"
 import { systemClock } from "../broker/clock.ts"
 import type { LimitName } from "../broker/limits.ts"
-import type { Logger } from "../broker/ports.ts"
 import { FileWatch } from "../broker/watch.ts"
 import { differencesOf, flat } from "../config/compare.ts"
 import { ConfigurationError } from "../config/errors.ts"
@@ -18,16 +17,14 @@ export class LiveConfiguration {
   private readonly given: Given
   private readonly file: string | undefined
   /** What holds, by key. */
-  private readonly holding: Map<string, string>
+  private readonly holding: Map<string, string | undefined>
   private readonly broker: () => Broker
-  private readonly logger: Logger
 
-  constructor(given: Given, configuration: Configuration, broker: () => Broker, logger: Logger) {
+  constructor(given: Given, configuration: Configuration, broker: () => Broker) {
     this.given = given
     this.file = configuration.file?.path
     this.holding = flat(configuration)
     this.broker = broker
-    this.logger = logger
   }
 
   /** Reads the file again whenever it has changed. */
@@ -42,29 +39,30 @@ export class LiveConfiguration {
   /** Reads it again and says what has come of it. Throws a `ConfigurationError`. */
   async reload(): Promise<ReloadReport> {
     if (this.file === undefined) return UNCHANGED
-    const { admin } = this.broker()
-    const { limits, logLevel, others } = differencesOf(this.holding, await load(this.given))
+    const { admin, logger } = this.broker()
+    const configuration = await load(this.given)
+    const { limits, logLevels, others } = differencesOf(this.holding, configuration)
     const { needRestart: late } = admin.setLimits(limits)
     const keys = Object.keys(limits) as LimitName[]
     const changed = keys.filter((name) => !late.includes(name)).map((name) => `limits.${name}`)
     for (const name of changed)
       this.holding.set(name, JSON.stringify(limits[name.slice("limits.".length) as LimitName]))
-    if (logLevel !== undefined) {
-      admin.setLogLevel(logLevel)
-      this.holding.set("logLevel", JSON.stringify(logLevel))
-      changed.push("logLevel")
-    }
+    const { logLevel, logAreas } = configuration.values
+    if (logLevels.size > 0) admin.setLogLevel(logLevel, logAreas)
+    for (const [name, value] of logLevels) this.holding.set(name, value)
+    changed.push(...logLevels.keys())
     const needRestart = [...late.map((name) => `limits.${name}`), ...others]
-    this.logger.info(`${this.file}: read again${listed("; now another: ", changed)}`)
-    if (needRestart.length > 0) this.logger.warn(`${this.file}: takes a restart${listed(": ", needRestart)}`)
+    logger.info(`${this.file}: read again${listed("; now another: ", changed)}`)
+    if (needRestart.length > 0) logger.warn(`${this.file}: takes a restart${listed(": ", needRestart)}`)
     return { changed, needRestart }
   }
 
   /** Says why it could not be read again. */
   complain(error: unknown): void {
+    const { logger } = this.broker()
     const lines = error instanceof ConfigurationError ? error.lines : [String(error)]
-    for (const line of lines) this.logger.error(line)
-    if (this.file !== undefined) this.logger.error(`${this.file}: what it said before stays in force`)
+    for (const line of lines) logger.error(line)
+    if (this.file !== undefined) logger.error(`${this.file}: what it said before stays in force`)
   }
 }
 

@@ -1,13 +1,7 @@
 /** Standard error: lines for people. */
-import pc from "picocolors"
+import { type Style, styledFor } from "./terminal.ts"
 
-export type Style = "dim" | "gray" | "red" | "yellow"
-
-/** picocolors looks at standard output; whoever sends this one to a file wants no colours in it, and the other way round. */
-const isColourful = process.stderr.isTTY
-  ? !process.env.NO_COLOR && process.env.TERM !== "dumb"
-  : !!process.env.FORCE_COLOR
-const colors = pc.createColors(isColourful)
+export type { Style } from "./terminal.ts"
 
 /** A line. When this returns it is written, however slow its reader is, and the process may end. */
 export function complain(line: string): void {
@@ -17,5 +11,5 @@ export function complain(line: string): void {
 
 /** The text in that style where standard error is a terminal; plain where it is not, or where NO_COLOR says so. */
 export function styled(style: Style | undefined, text: string): string {
-  return style === undefined ? text : colors[style](text)
+  return styledFor("stderr", style, text)
 }

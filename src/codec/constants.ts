@@ -94,7 +94,12 @@ export function reasonText(reason: number): string {
 
 /** `0x97 QuotaExceeded`: how a reason is written in logs. */
 export function describeReason(reason: number): string {
-  return `0x${reason.toString(16).padStart(2, "0")} ${reasonNames.get(reason) ?? "Unknown"}`
+  return `0x${reason.toString(16).padStart(2, "0")} ${reasonName(reason)}`
+}
+
+/** `QuotaExceeded` */
+export function reasonName(reason: number): string {
+  return reasonNames.get(reason) ?? "Unknown"
 }
 
 /** The return codes that a CONNACK of MQTT 3.1 and 3.1.1 knows. [v3.1.1 MQTT-3.2.2-4] */

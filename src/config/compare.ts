@@ -5,11 +5,13 @@ import type { Configuration } from "./load.ts"
 import { leavesOf } from "./tree.ts"
 
 const LIMITS = "limits."
+const AREAS = "logAreas."
 
 export interface Differences {
   /** Limits that have another value, with it. */
   readonly limits: Partial<Limits>
-  readonly logLevel: Configuration["values"]["logLevel"] | undefined
+  /** Keys of levels of the log, with their values in JSON; undefined: there is none any more. */
+  readonly logLevels: ReadonlyMap<string, string | undefined>
   /** The other keys, which a start alone looks at. */
   readonly others: readonly string[]
 }
@@ -20,7 +22,7 @@ export function flat({ tree }: Pick<Configuration, "tree">): Map<string, string>
 }
 
 /** Keys whose values differ from those that hold. */
-export function differencesOf(holding: ReadonlyMap<string, string>, after: Configuration): Differences {
+export function differencesOf(holding: ReadonlyMap<string, string | undefined>, after: Configuration): Differences {
   const now = flat(after)
   // The database is that of the start, and so are the defaults that go with one or with none.
   const standard = resolveLimits({}, holding.has("data"))
@@ -29,11 +31,12 @@ export function differencesOf(holding: ReadonlyMap<string, string>, after: Confi
   }
   const keys = [...new Set([...holding.keys(), ...now.keys()])].filter((key) => holding.get(key) !== now.get(key))
   const isLimit = (key: string) => key.startsWith(LIMITS)
+  const isOfLog = (key: string) => key === "logLevel" || key.startsWith(AREAS)
   return {
     limits: Object.fromEntries(
       keys.filter(isLimit).map((key) => [key.slice(LIMITS.length), JSON.parse(now.get(key)!)]),
     ) as Partial<Limits>,
-    logLevel: keys.includes("logLevel") ? after.values.logLevel : undefined,
-    others: keys.filter((key) => key !== "logLevel" && !isLimit(key)),
+    logLevels: new Map(keys.filter(isOfLog).map((key) => [key, now.get(key)])),
+    others: keys.filter((key) => !isOfLog(key) && !isLimit(key)),
   }
 }

@@ -20,8 +20,10 @@ export interface Assignment {
 
 /** Names the file of the configuration. */
 export const CONFIG_VARIABLE = "MANJU_CONFIG"
+/** Says where a running broker's admin API is, to the commands that ask it. */
+export const ADMIN_URL_VARIABLE = "MANJU_ADMIN_URL"
 /** Of other commands. */
-const OTHERS = new Set([CONFIG_VARIABLE, "MANJU_PASSWORD"])
+const OTHERS = new Set([CONFIG_VARIABLE, ADMIN_URL_VARIABLE, "MANJU_PASSWORD"])
 /** Kubernetes and Docker tell every container where a service is that is called `manju`. */
 const ORCHESTRATOR = /^MANJU_(?:NAME|SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT(?:_\d+_[A-Z]+(?:_(?:PROTO|PORT|ADDR))?)?)$/
 

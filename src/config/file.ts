@@ -22,6 +22,11 @@ export class ConfigFile {
     return new ConfigFile(path, await readFile(path))
   }
 
+  /** As if it were in a file of that name, which need not be there. Throws a `ConfigurationError` for what is no TOML. */
+  static of(path: string, text: string): ConfigFile {
+    return new ConfigFile(path, text)
+  }
+
   /** Where a key stands, or the table around it, counted from 1; undefined where that cannot be told. */
   async lineOf(path: Path): Promise<number | undefined> {
     this.lines ??= linesOf(this.text)

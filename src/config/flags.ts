@@ -3,8 +3,9 @@
  * the key says, unless there is more to say.
  */
 import { type LimitName, type ListenerLimits, limitDefinitions } from "../broker/limits.ts"
+import { logAreas, logLevels } from "../broker/log/areas.ts"
 import { EVERY, helpOf, keyName, type Schema, schemaAt } from "./keys.ts"
-import type { Problem } from "./problems.ts"
+import { type Problem, shown } from "./problems.ts"
 import { type ListenerType, listenerTypes } from "./schema.ts"
 import {
   byDefault,
@@ -158,6 +159,20 @@ const setUsernames: Apply = ({ tree, value, source, problems }) => {
   }
 }
 
+/** `info,auth=debug`: the level, levels of areas, or both. */
+const setLogLevels: Apply = ({ tree, value, source, problems }) => {
+  for (const part of String(value).split(",")) {
+    const [, area, level] = /^\s*(?:(.*?)\s*=\s*)?(.*?)\s*$/.exec(part)!
+    const isArea = area === undefined || Object.hasOwn(logAreas, area)
+    if (isArea && logLevels.some((each) => each === level)) {
+      put(tree, area === undefined ? ["logLevel"] : ["logAreas", area], level, source)
+      continue
+    }
+    const takes = `${logLevels.join(", ")}, and behind commas levels of ${Object.keys(logAreas).join(", ")}`
+    problems.push({ source, text: `--log-level takes one of ${takes}, as in info,auth=debug, not ${shown(part)}` })
+  }
+}
+
 function typeOf(item: Table): unknown {
   return valueAt(item, "type")
 }
@@ -175,7 +190,12 @@ export const flags: readonly Flag[] = [
   flag("--host <address>", ["listeners", EVERY, "hostname"], setHost),
   placeFlag("--tcp <port>", "tcp", "port", "port for MQTT over TCP (default: 1883, with TLS 8883); 0 takes a free one"),
   placeFlag("--ws <port>", "websocket", "port", "port for MQTT over WebSocket (default: 1882, with TLS 8884)"),
-  placeFlag("--http <port>", "http", "port", "port for health checks, metrics and the admin API (default: 8080)"),
+  placeFlag(
+    "--http <port>",
+    "http",
+    "port",
+    "port for the dashboard, its API, metrics and health checks (default: 8080)",
+  ),
   withoutFlag("--no-tcp", "tcp", "nothing over TCP"),
   withoutFlag("--no-ws", "websocket", "nothing over WebSocket"),
   withoutFlag("--no-http", "http", "nothing over HTTP"),
@@ -190,8 +210,11 @@ export const flags: readonly Flag[] = [
   topFlag("--allow-anonymous", ["auth", "allowAnonymous"]),
   topFlag("--data <file>", ["data"]),
   topFlag("--durability <kind>", ["durability"]),
-  topFlag("--log-level <level>", ["logLevel"]),
+  flag("--log-level <levels>", ["logLevel"], setLogLevels, {
+    help: `${helpFor(["logLevel"])}, and levels of areas: info,auth=debug`,
+  }),
   topFlag("--log-format <format>", ["logFormat"]),
+  topFlag("--stop-timeout <seconds>", ["stopTimeoutSeconds"]),
   offerFlag("--protocol-levels <list>", "protocolLevels"),
   offerFlag("--maximum-qos <qos>", "maximumQoS"),
   offerFlag("--no-retain", "retainAvailable", { stands: false, help: "no retained messages" }),

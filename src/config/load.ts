@@ -15,8 +15,8 @@ import { byDefault, itemsOf, type Node, nodeAt, overlay, plain, type Table, tabl
 
 /** What there is to go by. */
 export interface Given {
-  /** The file; undefined: the one that `MANJU_CONFIG` names, if it does. */
-  readonly file?: string | undefined
+  /** The file, or its name; undefined: the one that `MANJU_CONFIG` names, if it does. */
+  readonly file?: ConfigFile | string | undefined
   readonly environment: Environment
   /** Values of flags, by the flag as it has been given: `--tcp`, `--no-ws`. */
   readonly flags: ReadonlyMap<string, unknown>
@@ -31,11 +31,24 @@ export interface Configuration {
   readonly warnings: readonly string[]
 }
 
+/** What can be told of a configuration, be it good or not. */
+export interface Draft extends Pick<Configuration, "tree" | "file"> {
+  readonly problems: readonly Problem[]
+  readonly warnings: readonly Problem[]
+}
+
 /** Throws a `ConfigurationError` with everything that is wrong. */
-export async function load({ file: path, environment, flags: given }: Given): Promise<Configuration> {
+export async function load(given: Given): Promise<Configuration> {
+  const { tree, file, problems, warnings } = await draft(given)
+  if (problems.length > 0) throw new ConfigurationError(await linesOf(problems, file))
+  return { values: plain(tree) as Config, tree, file, warnings: await linesOf(warnings, file) }
+}
+
+/** Throws a `ConfigurationError` where the file cannot be read, or is no TOML. */
+export async function draft({ file: path, environment, flags: given }: Given): Promise<Draft> {
   const problems: Problem[] = []
   const name = path ?? environment[CONFIG_VARIABLE]
-  const file = name === undefined ? undefined : await ConfigFile.read(name)
+  const file = typeof name === "string" ? await ConfigFile.read(name) : name
   const ofFile = new Reader(problems, (path) => ({ kind: "file", path }))
   const tree = (file && ofFile.readTable(root, file.values, [])) ?? table(byDefault)
   layEnvironment(tree, readEnvironment(environment, problems), problems)
@@ -43,9 +56,7 @@ export async function load({ file: path, environment, flags: given }: Given): Pr
   check(tree, problems)
   complete(tree, file === undefined ? "" : dirname(file.path))
   const conflicts = conflictsOf(tree)
-  problems.push(...conflicts.problems)
-  if (problems.length > 0) throw new ConfigurationError(await linesOf(problems, file))
-  return { values: plain(tree) as Config, tree, file, warnings: await linesOf(conflicts.warnings, file) }
+  return { tree, file, problems: [...problems, ...conflicts.problems], warnings: conflicts.warnings }
 }
 
 /** A listener that is given by its number changes the one that is there, or is the next. */

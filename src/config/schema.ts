@@ -10,6 +10,7 @@ import type { HttpAuthOptions } from "../auth/http.ts"
 import type { JwtOptions } from "../auth/jwt.ts"
 import { knownAlgorithms } from "../auth/keys.ts"
 import { type LimitName, type ListenerLimits, limitDefinitions, listenerDefaults } from "../broker/limits.ts"
+import { type LogArea, logAreas, logLevels } from "../broker/log/areas.ts"
 import type { ProtocolLevel } from "../codec/index.ts"
 import {
   described,
@@ -27,15 +28,12 @@ import {
   yesOrNo,
 } from "./fields.ts"
 
-const { exactOptional: optional } = v
+const optional = v.exactOptional // taken out of it by name it would keep all of the library in a bundle
 
 /** MQTT's versions by their names. */
 export const protocolLevels = { "3.1": 3, "3.1.1": 4, "5": 5 } as const satisfies Record<string, ProtocolLevel>
 type VersionName = keyof typeof protocolLevels
 const versionNames = Object.keys(protocolLevels).sort() as [VersionName, ...VersionName[]]
-
-export const logLevels = ["debug", "info", "warn", "error", "silent"] as const
-export type LogLevel = (typeof logLevels)[number]
 
 function limitField({ default: standard, minimum, maximum, help }: (typeof limitDefinitions)[LimitName]) {
   return optional(wholeNumber(minimum, maximum, help), standard)
@@ -241,10 +239,10 @@ export const listenerSchemas = {
     ...mqtt,
   }),
   http: v.strictObject({
-    type: described(v.literal("http"), "health checks, metrics and the admin API"),
+    type: described(v.literal("http"), "the dashboard, its API, metrics and health checks"),
     ...named("operator"),
     ...place("8080", 8080),
-    admin: optional(yesOrNo("metrics and the admin API; false: health checks alone"), true),
+    admin: optional(yesOrNo("the dashboard, its API and metrics; false: health checks alone"), true),
     websocket: optional(described(v.strictObject({ ...door, ...mqtt }), "MQTT over WebSocket on the same port")),
   }),
 }
@@ -271,6 +269,10 @@ const admin = v.strictObject({
   ),
 })
 
+const areas = Object.fromEntries(
+  Object.entries(logAreas).map(([name, help]) => [name, optional(oneOf(logLevels, help, { example: "debug" }))]),
+) as Record<LogArea, v.ExactOptionalSchema<v.PicklistSchema<typeof logLevels, string>, undefined>>
+
 export const configSchema = v.strictObject({
   data: optional(file("database for sessions and retained messages; made if it is not there", "manju.db")),
   durability: optional(
@@ -279,7 +281,15 @@ export const configSchema = v.strictObject({
   ),
   validatePayloadFormat: optional(yesOrNo("refuse payloads that claim to be UTF-8 and are not"), false),
   logLevel: optional(oneOf(logLevels, "least important lines to print"), "info"),
-  logFormat: optional(oneOf(["human", "json"], "lines for people, or a line of JSON for each"), "human"),
+  logFormat: optional(
+    oneOf(["auto", "human", "json"], "lines for people, or a line of JSON for each; auto: for people at a terminal"),
+    "auto",
+  ),
+  logAreas: optional(described(v.strictObject(areas), "levels of areas of the log that have one of their own"), {}),
+  stopTimeoutSeconds: optional(
+    wholeNumber(0, 3600, "how long a broker that stops waits for its clients and its database, seconds"),
+    5,
+  ),
   limits: optional(described(v.strictObject(limits), "bounds of everything"), {}),
   auth: optional(described(auth, "who may connect and do what, at listeners that do not say that themselves"), {}),
   admin: optional(described(admin, "who may administer the broker over HTTP; default: this machine"), {}),

@@ -16,14 +16,13 @@ import {
 } from "../broker/ports.ts"
 import { type Connect, encodeConnack, type Properties, Reason, type WillFields } from "../codec/index.ts"
 import type { Will } from "../session/index.ts"
+import { sayConnected } from "./lines.ts"
 import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
 import { refuse } from "./refusal.ts"
 import { resume } from "./resume.ts"
 import { connackProperties, keepAliveSeconds, sessionExpirySeconds, startKeepAlive } from "./terms.ts"
 import { isOffence, refusalOf } from "./verdict.ts"
-
-const versions = { 3: "3.1", 4: "3.1.1", 5: "5.0" } as const
 
 /** Asks the hooks beside the auth, unless that has refused. */
 export function askHooks(
@@ -142,14 +141,11 @@ async function greetWhenDurable(link: Link, isPresent: boolean, properties: Prop
 function greet(link: Link, isPresent: boolean, properties: Properties | undefined): void | Promise<void> {
   const { core, level } = link
   const session = link.session!
-  const { clientId, remoteAddress, username } = link.client!
   const connect = link.connect!
   if (session.outlet !== link) return undefined
   link.welcome(session)
   link.sendPacket(encodeConnack(writer, level, Reason.Success, isPresent, properties))
-  core.logger.info(
-    `connected ${clientId} (${remoteAddress}) on ${link.serving.id}: MQTT ${versions[level]}${username === undefined ? "" : `, user ${username}`}${isPresent ? ", session resumed" : ""}`,
-  )
+  sayConnected(link, isPresent)
   startKeepAlive(link, keepAliveSeconds(link, connect))
   if (core.hooks.wants.onConnected !== undefined) {
     core.hooks.tell("onConnected", link.view, { isSessionPresent: isPresent })

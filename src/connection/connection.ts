@@ -10,8 +10,9 @@
  */
 import type { Core } from "../broker/core.ts"
 import type { Serving } from "../broker/serving.ts"
-import { decodeDisconnect, describeReason, Framer, PacketType, Reader, Reason } from "../codec/index.ts"
+import { decodeDisconnect, Framer, PacketType, Reader, Reason } from "../codec/index.ts"
 import { onAuth, onConnect, refuseSurplus } from "./connect.ts"
+import { sayFault, sayStranger } from "./lines.ts"
 import { Link, type LinkState } from "./link.ts"
 import type { BlockPool } from "./outbox.ts"
 import { onPuback, onPubcomp, onPublish, onPubrec, onPubrel } from "./publish.ts"
@@ -173,7 +174,7 @@ export class Connection {
   /** Ours, not the peer's: this connection ends, and nobody else notices. [v3.1.1 MQTT-4.8.0-2] */
   private onBug(error: unknown): void {
     const { link } = this
-    link.core.logger.error(`closing ${link.name}: ${error instanceof Error ? error.stack : error}`)
+    sayFault(link, error)
     link.core.hooks.tell("onError", error, "manju")
     link.disconnect(Reason.UnspecifiedError)
   }
@@ -234,9 +235,6 @@ export class Connection {
       }
       session.expirySeconds = Math.min(expiry, link.core.limits.maximumSessionExpirySeconds)
     }
-    link.core.logger.info(
-      `disconnected ${link.name}${packet.reason === Reason.Success ? "" : `: ${describeReason(packet.reason)}`}`,
-    )
     link.close(packet.reason !== Reason.Success, { reason: packet.reason, by: "client" })
   }
 
@@ -249,7 +247,7 @@ export class Connection {
     const { link } = this
     const like = strangerLike(bytes, start)
     const guess = like === undefined ? "" : `; it looks like ${like}`
-    link.core.logger.info(`closing ${link.transport.remoteAddress}: the first packet is not a CONNECT${guess}`)
+    sayStranger(link, `the first packet is not a CONNECT${guess}`)
     link.close(true)
   }
 
@@ -267,7 +265,7 @@ export class Connection {
     if (link.state === "open") link.disconnect(reason)
     else if (link.state === "authenticating") refuse(link, link.level, { reason })
     else if (link.state === "waiting") {
-      link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT that can be read`)
+      sayStranger(link, "no CONNECT that can be read")
       link.close(true)
     }
   }
@@ -281,7 +279,7 @@ function destroySoon(transport: Transport): void {
 function onConnectTimeout(link: Link): void {
   link.core.metrics.limitsHit["connect timeout"]++
   if (link.connecting === undefined) {
-    link.core.logger.info(`closing ${link.transport.remoteAddress}: no CONNECT in time`)
+    sayStranger(link, "no CONNECT in time")
     link.close(true)
   } else if (link.isBusy) {
     refuse(link, link.level, { reason: Reason.ServerUnavailable, reasonString: "it was not decided on in time" })

@@ -6,16 +6,16 @@
  * nothing in it is the receiver's own; otherwise it is encoded straight into the outbox.
  */
 import { ApplicationMessage } from "../broker/application-message.ts"
-import type { Core, Peer } from "../broker/core.ts"
+import type { Core } from "../broker/core.ts"
 import type { ConnectedClient, Disconnection } from "../broker/hooks.ts"
 import type { Attempt } from "../broker/offenders.ts"
+import type { Peer } from "../broker/peer.ts"
 import type { Admission, Auth, Authority, Client, Connecting } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import type { Timer } from "../broker/timers.ts"
 import {
   type AckType,
   type Connect,
-  describeReason,
   encodeAck,
   encodeDisconnect,
   isEncodable,
@@ -34,6 +34,7 @@ import { IncomingAliases, OutgoingAliases } from "./aliases.ts"
 import type { EnhancedAuthentication } from "./authentication.ts"
 import { ClientView } from "./client-view.ts"
 import { endsPublish, HeldAcks, type HoldingLink } from "./held-acks.ts"
+import { sayClosing, sayDisconnected, whoOf } from "./lines.ts"
 import { type BlockPool, Outbox } from "./outbox.ts"
 import { encodeOwn } from "./own.ts"
 import { Permissions } from "./permissions.ts"
@@ -52,7 +53,7 @@ const LINGER_MS = 2000
 /** `waiting` for CONNECT, `authenticating` by AUTH packets, `open`, `closing` (nothing is read any more), `closed`. */
 export type LinkState = "waiting" | "authenticating" | "open" | "closing" | "closed"
 
-/** Idle ones are many: what CONNECT needs goes with it, and what few need is made for them. More than 38 fields cost a third more. */
+/** Idle ones are many: what only CONNECT needs goes with it, what few need is made for them. A 39th field would cost 128 bytes. */
 export class Link implements Outlet, Peer, HoldingLink {
   state: LinkState = "waiting"
   level: ProtocolLevel = 4
@@ -160,8 +161,8 @@ export class Link implements Outlet, Peer, HoldingLink {
   }
 
   /** An auth that throws or rejects has refused, and it is said. */
-  authFailed(error: unknown): false {
-    return this.core.authFailed(error, this.name)
+  authFailed(error: unknown, topicName?: string): false {
+    return this.core.authFailed(error, whoOf(this), topicName)
   }
 
   /** The auth has accepted the client, or accepted it again: from here on its authority decides. */
@@ -340,11 +341,7 @@ export class Link implements Outlet, Peer, HoldingLink {
       const why = { ...properties, ...this.problem(reason, explanation) }
       this.sendPacket(encodeDisconnect(writer, reason, Object.keys(why).length > 0 ? why : undefined))
     }
-    const level = reason === Reason.SessionTakenOver || reason === Reason.ServerShuttingDown ? "info" : "warn"
-    const details = explanation === undefined ? "" : `: ${explanation}`
-    this.core.logger[level](
-      `closing ${this.name} (${this.transport.remoteAddress}): ${describeReason(reason)}${details}`,
-    )
+    sayClosing(this, reason, explanation)
     this.close(true, { reason, by: "broker" })
   }
 
@@ -399,7 +396,10 @@ export class Link implements Outlet, Peer, HoldingLink {
   }
 
   private goodbye(disconnection: Disconnection): void {
-    const { clients, hooks } = this.core
+    const { clients, hooks, incidents } = this.core
+    const { by, reason } = disconnection
+    if (by !== "broker") sayDisconnected(this, reason)
+    else incidents.note(this.name, "connection", "disconnected", "", this.core.now(), reason)
     if (clients.get(this.session!.clientId) === this) clients.delete(this.session!.clientId)
     if (hooks.wants.onDisconnected !== undefined) hooks.tell("onDisconnected", this.view, disconnection)
     this.clientView?.end()

@@ -24,6 +24,7 @@ import {
 } from "../codec/index.ts"
 import type { Topic } from "../router/index.ts"
 import { Message } from "../session/index.ts"
+import { sayNotPublished } from "./lines.ts"
 import type { Link } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
 
@@ -50,9 +51,9 @@ export function onPublish(link: Link, bytes: Buffer, start: number, body: number
   if (qos > 0 && !hasRoom(link, qos, packetId)) return undefined
   incoming.from(packet, topic, link.lastReceivedAt)
   if (packet.payloadIsText && core.validatePayloadFormat && !isPayloadText(bytes, packet.payloadStart, end)) {
-    return reject(link, qos, packetId, Reason.PayloadFormatInvalid)
+    return turnAway(link, qos, packetId, Reason.PayloadFormatInvalid)
   }
-  if (topic.isSys) return reject(link, qos, packetId, Reason.NotAuthorized)
+  if (topic.isSys) return turnAway(link, qos, packetId, Reason.NotAuthorized)
   if (core.limits.maximumPublishRate > 0 && isAboveRate(link)) return routeLater(link)
   if (link.permissions === undefined && core.hooks.message === undefined) return route(link, incoming, qos, packetId)
   return authorize(link, incoming, qos, packetId)
@@ -172,6 +173,7 @@ function routeLater(link: Link): Promise<void> {
   const second = link.rate!.second + 1
   core.metrics.limitsHit["publish rate"]++
   const message = incoming.keep()
+  core.incidents.note(link.name, "publish", "publish rate", message.topic.name, core.now())
   const { qos, packetId } = packet
   return new Promise((resolve) => {
     core.timers.schedule(second * 1000, () => {
@@ -208,8 +210,9 @@ function routeIf(
 ): void | Promise<void> {
   if (link.state !== "open") return undefined
   if (isPermitted(permission)) return consider(link, message, qos, packetId)
-  link.core.dropped("not authorized", link.name, message, "sender")
-  return refuse(link, qos, packetId, typeof permission === "number" ? permission : Reason.NotAuthorized)
+  const reason = typeof permission === "number" ? permission : Reason.NotAuthorized
+  link.core.dropped("not authorized", link.name, message, "sender", reason)
+  return refuse(link, qos, packetId, reason)
 }
 
 /** The hooks may change a message, or keep it from everybody. */
@@ -236,8 +239,8 @@ function routeDecided(
   if (link.state !== "open") return undefined // whoever decides may have ended it
   const decided = core.decided(message, view, outcome, "onMessage")
   if (decided !== undefined) return routeOn(link, decided, qos, packetId)
-  core.dropped("refused by hook", link.name, message, "sender")
   const reason = outcome instanceof Refused ? outcome.reason : Reason.ImplementationSpecificError
+  core.dropped("refused by hook", link.name, message, "sender", reason)
   if (reason >= 0x80) return refuse(link, qos, packetId, reason)
   const isKnown = reason === Reason.NoMatchingSubscribers // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
   return swallow(link, qos, packetId, isKnown ? reason : Reason.Success)
@@ -312,6 +315,14 @@ function route(link: Link, message: Message, qos: QoS, packetId: number): void |
 async function routeWhenThereIsRoom(link: Link, message: Message, qos: QoS, packetId: number): Promise<void> {
   await link.core.changes.room()
   if (link.state === "open") return routeAged(link, message, qos, packetId)
+}
+
+/** A message that the broker itself does not want. */
+function turnAway(link: Link, qos: QoS, packetId: number, reason: Reason): void {
+  const { core, name } = link
+  core.incidents.note(name, "publish", "publish refused", incoming.topic.name, core.now(), reason)
+  sayNotPublished(link, incoming.topic.name, reason)
+  reject(link, qos, packetId, reason)
 }
 
 /** The message is not taken. A 3.x client cannot be told, so its packet is acknowledged. [v3.1.1 MQTT-3.3.5-2] */

@@ -27,9 +27,9 @@ export interface HeldPublish {
 export interface ReceivingLink {
   readonly core: Core
   readonly session: { pump(): void } | undefined
-  readonly name: string
   readonly view: ConnectedClient
   readonly state: string
+  authFailed(error: unknown, topicName: string): false
   /** Sends a message; or says why it cannot be sent. */
   transmit(
     message: Message,
@@ -108,7 +108,7 @@ export class Receiving {
   }
 
   private ask(topicName: string): boolean | Promise<boolean> {
-    const failed = (error: unknown) => this.link.core.authFailed(error, `${this.link.name} on ${topicName}`)
+    const failed = (error: unknown) => this.link.authFailed(error, topicName)
     try {
       if (this.permissions === undefined) return true
       const permission = this.permissions.ask("receive", topicName)

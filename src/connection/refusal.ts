@@ -3,7 +3,6 @@ import type { Refusal } from "../broker/ports.ts"
 import {
   type ConnectFailure,
   connectReturnCode,
-  describeReason,
   encodeConnack,
   isConnackRefusal,
   isDisconnectReason,
@@ -12,6 +11,7 @@ import {
   type ProtocolLevel,
   Reason,
 } from "../codec/index.ts"
+import { sayRefused, sayStranger } from "./lines.ts"
 import { type Link, writer } from "./link.ts"
 
 /**
@@ -26,11 +26,8 @@ export function refuse(
 ): void {
   const known = isConnackRefusal(reason) ? reason : Reason.UnspecifiedError // [MQTT-3.2.2-8]
   link.core.metrics.connectsRefused++
-  const { username } = link.client ?? link.connecting ?? {}
-  const why = warning ?? reasonString
-  link.core.logger[warning === undefined ? "info" : "warn"](
-    `refused ${link.name}${username ? `, user ${username}` : ""} (${link.transport.remoteAddress}) on ${link.serving.id}: ${describeReason(known)}${why ? `: ${why}` : ""}`,
-  )
+  link.core.incidents.note(link.name, "connection", "connect refused", "", link.core.now(), known)
+  sayRefused(link, known, reasonString, warning)
   if (level === 5 || connectReturnCode(known) !== undefined) {
     const properties: Properties = { ...link.problem(known, reasonString), ...referenceTo(serverReference) }
     link.sendPacket(encodeConnack(writer, level, known, false, properties)) // [MQTT-3.2.2-6]
@@ -45,7 +42,7 @@ export function refuseUnreadable(link: Link, { level, reason }: ConnectFailure):
     return
   }
   link.core.metrics.connectsRefused++
-  link.core.logger.info(`closing ${link.transport.remoteAddress}: not an MQTT CONNECT (0x${reason.toString(16)})`)
+  sayStranger(link, `not an MQTT CONNECT (0x${reason.toString(16)})`)
   link.close(true)
 }
 

@@ -7,7 +7,6 @@ import type { Permission } from "../broker/ports.ts"
 import {
   decodeSubscribe,
   decodeUnsubscribe,
-  describeReason,
   encodeSuback,
   encodeUnsuback,
   isEncodable,
@@ -19,6 +18,7 @@ import {
   type Unsubscribe,
 } from "../codec/index.ts"
 import type { TopicFilter } from "../router/index.ts"
+import { sayNotSubscribed } from "./lines.ts"
 import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
 
@@ -119,7 +119,8 @@ function subscribe(link: Link, packet: Subscribe, decisions: readonly Decision[]
     if (wantsRetained && filter.shareName === undefined) toReplay.push(filter.text) // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]
     return options.qos // [MQTT-3.9.3-2]
   })
-  for (const [index, reason] of reasons.entries()) if (reason >= 0x80) sayRefused(link, packet.requests[index]!, reason)
+  for (const [index, reason] of reasons.entries())
+    if (reason >= 0x80) noteRefused(link, packet.requests[index]!, reason)
   // MQTT 3.1 §3.8: a client of that version cannot be told of a refusal, it gets a positive answer.
   const answers = link.level === 3 ? reasons.map((reason) => (reason > 2 ? Reason.Success : reason)) : reasons
   link.acknowledgeWith(encodeSuback(writer, link.level, packet.packetId, answers, why(link, reasons)))
@@ -129,8 +130,10 @@ function subscribe(link: Link, packet: Subscribe, decisions: readonly Decision[]
   }
 }
 
-function sayRefused({ core, name }: Link, { topicFilter }: SubscribeRequest, reason: Reason): void {
-  core.logger.debug(`refused ${name} a subscription to ${topicFilter}: ${describeReason(reason)}`)
+function noteRefused(link: Link, { topicFilter }: SubscribeRequest, reason: Reason): void {
+  const { core, name } = link
+  core.incidents.note(name, "subscribe", "subscription refused", topicFilter, core.now(), reason)
+  sayNotSubscribed(link, topicFilter, reason)
 }
 
 export function onUnsubscribe(link: Link, bytes: Buffer, body: number, end: number): void | Promise<void> {

@@ -13,6 +13,7 @@ import { createHash, timingSafeEqual } from "node:crypto"
 import { isIP } from "node:net"
 import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
+import { sourceOf } from "../broker/log/limiter.ts"
 import type { Connecting } from "../broker/ports.ts"
 import { Problem } from "./problem.ts"
 
@@ -113,7 +114,10 @@ export class Access {
     }
     attempt.failed()
     metrics.adminAuthFailures++
-    logger.warn(`refused an operator (${remoteAddress}) on ${this.listener}: a wrong token or password`)
+    if (logger.admits("operator", "warn", sourceOf(remoteAddress))) {
+      const line = `refused an operator (${remoteAddress}) on ${this.listener}: a wrong token or password`
+      logger.warn(line, { area: "auth", remoteAddress, listener: this.listener })
+    }
     throw new Problem("unauthorized", "a wrong token or password", { "WWW-Authenticate": CHALLENGES })
   }
 

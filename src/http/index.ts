@@ -1,8 +1,9 @@
 /**
- * The HTTP listener of whoever looks after the broker: health checks, metrics, the admin API, and MQTT over WebSocket on the same port.
+ * The HTTP listener of whoever looks after the broker: the dashboard, the admin API, metrics, health checks, and MQTT over WebSocket on the
+ * same port.
  *
- * `/healthz` and `/readyz` tell containers, load balancers and watchdogs how the broker is, and everybody may ask. Everything else is the
- * operator's: see `access.ts`.
+ * `/healthz` and `/readyz` tell containers, load balancers and watchdogs how the broker is, and everybody may ask. So is the page of the
+ * dashboard, which says nothing of the broker. Everything else is the operator's: see `access.ts`.
  */
 import type { Listener } from "../broker/options.ts"
 import { WebListener, type WebOptions } from "../listeners/web.ts"
@@ -15,7 +16,7 @@ export interface DashboardOptions extends WebOptions {
   /** Let MQTT clients in over WebSocket on the same port. Default: no. */
   websocket?: DoorOptions
   /**
-   * The admin API at `/api/v1`, and `/metrics`: for the processes of this machine while the listener is on a loopback address, and with a
+   * The dashboard at `/`, the admin API at `/api/v1` that it stands on, and `/metrics`: for the processes of this machine while the listener is on a loopback address, and with a
    * token or a password for whoever has that, from anywhere. False: for nobody. Default: without token and password.
    */
   admin?: AdminOptions | false
@@ -24,6 +25,7 @@ export interface DashboardOptions extends WebOptions {
 /**
  * A listener for HTTP:
  *
+ * - `/` is the dashboard, a page for browsers; it is made when somebody looks for the first time;
  * - `/healthz` is 200 while the process serves, `/readyz` 200 or, while the store fails, 503;
  * - `/metrics` is for Prometheus;
  * - `/api/v1` is the admin API, `broker.admin` for other programs: `/api/v1/openapi.json` describes it;

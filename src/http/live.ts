@@ -5,14 +5,18 @@
  * - `figures`: rates and gauges, computed once a second for all who listen;
  * - `log`, if asked for: the lines of the log since the last one, the first 200;
  * - `topics`, if asked for: what went over the topics that match a filter, a value a topic, of 500 topics;
- * - `clients`, if asked for: those that have sent and got the most messages.
+ * - `clients`, if asked for: those that have sent and got the most messages;
+ * - `trace`, if asked for: what has become of each message of a topic, of 200 messages.
  *
  * Every one says what it has left out. A listener that does not read in time misses events, and the broker keeps none for it.
  */
 import { slicesOf } from "../broker/admin/page.ts"
 import type { MetricsSnapshot } from "../broker/admin.ts"
-import type { Core, Peer } from "../broker/core.ts"
+import type { Core } from "../broker/core.ts"
+import type { LineDetails } from "../broker/log/log.ts"
+import type { Peer } from "../broker/peer.ts"
 import { Sampler, TopicWatch } from "../broker/sampler.ts"
+import { Trace, type TracedMessage } from "../broker/trace.ts"
 import { type Figures, figuresOf } from "./figures.ts"
 import { type ShownPayload, showPayload } from "./payload.ts"
 import { commonHeaders, Problem } from "./problem.ts"
@@ -33,14 +37,17 @@ export interface LiveRequest {
   topics?: string | undefined
   /** How many of the busiest clients. */
   clients?: number | undefined
+  /** A topic filter: what becomes of messages; and of these those that this client publishes, or should get. */
+  trace?: string | undefined
+  traceClient?: string | undefined
 }
 
-/** A line of the log; `details` where the logger gets any. */
+/** A line of the log, in words and in fields. */
 export interface LogLine {
   time: number
   level: (typeof levels)[number]
   message: string
-  details?: unknown
+  details: LineDetails
 }
 
 export interface LogEvent {
@@ -77,6 +84,8 @@ export interface LiveEvents {
   log: LogEvent
   topics: TopicsEvent
   clients: { clients: ClientActivity[] }
+  /** `omitted`: messages that there was no room for. */
+  trace: { messages: readonly TracedMessage[]; omitted: number }
 }
 
 export class Live {
@@ -153,12 +162,13 @@ class Stream {
   private lines: LogLine[] = []
   private omittedLines = 0
   private readonly topics: TopicWatch | undefined
+  private readonly trace: Trace | undefined
   private readonly busiest: number
   /** Messages from and to each client when they were looked at last. */
   private readonly counted = new WeakMap<Peer, { received: number; sent: number }>()
   private isFirstCount = true
 
-  constructor(core: Core, { log, topics, clients = 0 }: LiveRequest, leave: () => void) {
+  constructor(core: Core, { log, topics, clients = 0, trace, traceClient }: LiveRequest, leave: () => void) {
     this.core = core
     this.busiest = clients
     this.ends = [leave]
@@ -172,6 +182,11 @@ class Stream {
       this.topics = new TopicWatch(topics)
       this.ends.push(Sampler.watch(core, this.topics))
     }
+    if (trace !== undefined) {
+      const begun = Trace.begin(core, { topicFilter: trace, clientId: traceClient })
+      this.trace = begun.trace
+      this.ends.push(begun.end)
+    }
     this.send(Buffer.from(`retry: ${INTERVAL_MS}\n\n`)) // and the headers leave
   }
 
@@ -180,6 +195,7 @@ class Stream {
     if (figures !== undefined) this.send(figures)
     this.tellLog()
     this.tellTopics()
+    this.tellTrace()
     if (this.busiest > 0) await this.tellClients()
   }
 
@@ -199,10 +215,10 @@ class Stream {
   }
 
   private watchLog(least: (typeof levels)[number]): void {
-    const end = this.core.logger.watch((level, message, ...more: unknown[]) => {
+    const end = this.core.logger.watch((level, message, details) => {
       if (levels.indexOf(level) < levels.indexOf(least)) return
       if (this.lines.length === MOST_LINES) this.omittedLines++
-      else this.lines.push({ time: Math.round(this.core.now()), level, message, details: more[0] })
+      else this.lines.push({ time: Math.round(this.core.now()), level, message, details })
     })
     this.ends.push(end)
   }
@@ -222,6 +238,11 @@ class Stream {
       return { topic, messages, qos, retain, ...showPayload(preview.subarray(0, payloadBytes), payloadBytes) }
     })
     this.send(eventOf("topics", { topics, omittedMessages: unseenMessages }))
+  }
+
+  private tellTrace(): void {
+    const { messages = [], omitted = 0 } = this.trace?.take() ?? {}
+    if (messages.length > 0) this.send(eventOf("trace", { messages, omitted }))
   }
 
   private async tellClients(): Promise<void> {

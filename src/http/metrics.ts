@@ -5,11 +5,13 @@
 import { readdirSync, readFileSync } from "node:fs"
 import type { ByQoS, MetricsSnapshot } from "../broker/admin.ts"
 import type { HistogramSnapshot } from "../broker/histogram.ts"
+import { build } from "../version.ts"
+import type { CollectionCounts } from "./collections.ts"
 import { CONTENT_TYPE, type Family, type MetricType, type Sample, textOf } from "./exposition.ts"
 import { commonHeaders } from "./problem.ts"
 
-export function exposition(snapshot: MetricsSnapshot): Response {
-  const text = textOf([...brokerFamilies(snapshot), ...processFamilies(snapshot)])
+export function exposition(snapshot: MetricsSnapshot, collected: CollectionCounts): Response {
+  const text = textOf([...brokerFamilies(snapshot), ...processFamilies(snapshot), ...collectionFamilies(collected)])
   return new Response(text, { headers: { ...commonHeaders, "Content-Type": CONTENT_TYPE } })
 }
 
@@ -17,7 +19,10 @@ function brokerFamilies(now: MetricsSnapshot): Family[] {
   const { store } = now
   return [
     gauge("manju_build_info", "What is running.", [
-      { labels: { version: now.version, bun: Bun.version, platform: process.platform, arch: process.arch }, value: 1 },
+      {
+        labels: { version: now.version, bun: Bun.version, platform: process.platform, arch: process.arch, ...build },
+        value: 1,
+      },
     ]),
     gauge("manju_connections", "Open MQTT connections, also of clients that are not in yet.", now.connections),
     gauge("manju_clients", "Clients that are in.", now.clients),
@@ -87,6 +92,20 @@ function processFamilies({ memory, startedAt }: MetricsSnapshot): Family[] {
     gauge("manju_heap_bytes", "JavaScript's heap.", memory.heapTotalBytes),
     gauge("manju_heap_used_bytes", "What the last garbage collection has left in it.", memory.heapUsedBytes),
     gauge("manju_external_memory_bytes", "What the heap holds on to outside of it.", memory.externalBytes),
+  ]
+}
+
+function collectionFamilies(collected: CollectionCounts): Family[] {
+  const byKind = (name: "count" | "seconds") =>
+    (["young", "full"] as const).map((kind) => ({ labels: { kind }, value: collected[kind][name] }))
+  const since = "since the metrics were first asked for"
+  return [
+    counter("manju_garbage_collections_total", `Garbage collections, ${since}.`, byKind("count")),
+    counter(
+      "manju_garbage_collection_seconds_total",
+      `How long they took, in part beside the broker's work, ${since}.`,
+      byKind("seconds"),
+    ),
   ]
 }
 

@@ -13,6 +13,7 @@ import type { Listener, ListenerAddress } from "../broker/options.ts"
 import type { Auth, Certificate } from "../broker/ports.ts"
 import { openServing, type Serving } from "../broker/serving.ts"
 import { BlockPool, Connection, type Transport } from "../connection/index.ts"
+import { sayBroken } from "../connection/lines.ts"
 import { Holding } from "./holding.ts"
 
 /**
@@ -93,7 +94,10 @@ class CustomListener implements Listener {
   close(): void {
     this.isOpen = false
     Promise.try(() => this.options.close?.()).catch((error) =>
-      this.core?.logger.error(`closing ${this.id} has failed: ${messageOf(error)}`),
+      this.core?.logger.error(`closing ${this.id} has failed: ${messageOf(error)}`, {
+        area: "listener",
+        listener: this.id,
+      }),
     )
   }
 
@@ -108,14 +112,12 @@ class Stream extends Holding implements Transport, Accepted {
   private isOver = false
   private readonly core: Core
   private readonly transport: Transport
-  private readonly serving: Serving
   protected override readonly connection: Connection
 
   constructor(core: Core, transport: Transport, serving: Serving, pool: BlockPool) {
     super()
     this.core = core
     this.transport = transport
-    this.serving = serving
     this.connection = new Connection(core, this, serving, pool)
   }
 
@@ -156,7 +158,7 @@ class Stream extends Holding implements Transport, Accepted {
     const waitingBytes = this.postpone(bytes)
     const { maximumPacketBytes, maximumBacklogBytes } = this.core.limits
     if (waitingBytes <= maximumPacketBytes + maximumBacklogBytes) return
-    this.complain("warn", "it sends on while it has to wait")
+    sayBroken(this.connection.link, "misuse", "warn", "it sends on while it has to wait")
     this.destroy()
   }
 
@@ -167,7 +169,7 @@ class Stream extends Holding implements Transport, Accepted {
   closed(error?: unknown): void {
     if (this.isOver) return
     this.isOver = true
-    if (error !== undefined) this.complain("debug", messageOf(error))
+    if (error !== undefined) sayBroken(this.connection.link, "transport", "debug", messageOf(error))
     queueMicrotask(() => (error === undefined ? this.ended() : this.broken()))
   }
 
@@ -176,7 +178,7 @@ class Stream extends Holding implements Transport, Accepted {
     try {
       this.transport.destroy()
     } catch (error) {
-      this.complain("error", `its transport has failed: ${messageOf(error)}`)
+      this.complain(error)
     }
   }
 
@@ -186,15 +188,14 @@ class Stream extends Holding implements Transport, Accepted {
     try {
       return act()
     } catch (error) {
-      this.complain("error", `its transport has failed: ${messageOf(error)}`)
+      this.complain(error)
       this.destroy()
       return undefined
     }
   }
 
-  private complain(level: "debug" | "warn" | "error", problem: string): void {
-    const { link } = this.connection
-    this.core.logger[level](`closing ${link.name} (${this.remoteAddress}) on ${this.serving.id}: ${problem}`)
+  private complain(error: unknown): void {
+    sayBroken(this.connection.link, "transport", "error", `its transport has failed: ${messageOf(error)}`)
   }
 }
 

@@ -8,6 +8,7 @@
  */
 import type { Socket, SocketHandler } from "bun"
 import type { Core } from "../broker/core.ts"
+import { sourceOf } from "../broker/log/limiter.ts"
 import type { Certificate } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import { BlockPool, Connection, type Transport } from "../connection/index.ts"
@@ -119,8 +120,12 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
   const pool = new BlockPool()
   const addressOf = (socket: Socket<Receiver>) => socket.remoteAddress ?? addressless
   const refuse = (socket: Socket<Receiver>, why: string) => {
-    const hasGone = socket.remoteAddress === undefined // a health check that only connects, say
-    core.logger[hasGone ? "debug" : "info"](`closing ${addressOf(socket)} on ${serving.id}: ${why}`)
+    const level = socket.remoteAddress === undefined ? "debug" : "info" // a health check that only connects, say
+    const remoteAddress = addressOf(socket)
+    if (core.logger.admits("handshake", level, sourceOf(remoteAddress))) {
+      const details = { area: "listener", remoteAddress, listener: serving.id } as const
+      core.logger[level](`closing ${remoteAddress} on ${serving.id}: ${why}`, details)
+    }
     socket.terminate()
   }
   const awaitProxyHeader = (
@@ -162,7 +167,10 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
       else socket.data.closed()
     },
     error(socket, error) {
-      core.logger.debug(`socket error from ${addressOf(socket)}: ${error.message}`)
+      const remoteAddress = addressOf(socket)
+      if (!core.logger.admits("socket", "debug", sourceOf(remoteAddress))) return
+      const details = { area: "listener", remoteAddress, listener: serving.id } as const
+      core.logger.debug(`socket error from ${remoteAddress} on ${serving.id}: ${error.message}`, details)
     },
   }
 }

@@ -73,6 +73,7 @@ export function watchKeys(
   keys: Keys,
   renew: (keys: Keys) => void,
 ): () => void {
+  const details = { area: "listener", listener: id } as const
   let current = keys
   let complaint = ""
   let complainedAt = Number.NEGATIVE_INFINITY
@@ -80,7 +81,7 @@ export function watchKeys(
     try {
       const next = readKeys(options)
       if (JSON.stringify(next) === JSON.stringify(current)) {
-        if (complaint !== "") core.logger.info(`${id}: the certificate that stayed is back in its files`)
+        if (complaint !== "") core.logger.info(`${id}: the certificate that stayed is back in its files`, details)
         complaint = ""
         return
       }
@@ -92,14 +93,14 @@ export function watchKeys(
       }
       current = next
       complaint = ""
-      core.logger.info(`${id}: new connections get the new certificate`)
+      core.logger.info(`${id}: new connections get the new certificate`, details)
     } catch (error) {
       const { message } = error as Error
       const isSaid = message === complaint && core.now() - complainedAt < SAID_ONCE_MS
       if (isSaid) return
       complaint = message
       complainedAt = core.now()
-      core.logger.error(`${id}: the certificate stays as it was: ${message}`)
+      core.logger.error(`${id}: the certificate stays as it was: ${message}`, details)
     }
   }
   const paths = [options.cert, options.key, options.ca].filter((pem) => isPath(pem))

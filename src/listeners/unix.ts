@@ -84,7 +84,13 @@ async function removeStale(path: string): Promise<void> {
   if (stats === undefined) return
   if (!stats.isSocket()) throw new ManjuError("LISTEN_FAILED", `${path} is there already and is no socket`)
   if (await isAlive(path)) throw new ManjuError("LISTEN_FAILED", `somebody listens on ${path} already`)
-  rmSync(path)
+  try {
+    rmSync(path)
+  } catch (error) {
+    throw new ManjuError("LISTEN_FAILED", `cannot listen on ${path}: a socket is left there that cannot be removed`, {
+      cause: error,
+    })
+  }
 }
 
 /** Whether somebody listens there, be it somebody who is too busy to accept: Bun cannot tell that from nobody. */

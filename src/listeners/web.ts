@@ -55,6 +55,7 @@ export class WebListener implements Listener {
   private readonly openHandler: OpenHandler | undefined
   private handler: WebHandler | undefined
   private server: Server<DoorData> | undefined
+  private isClosed = false
   private stopWatching: (() => void) | undefined
 
   constructor(
@@ -94,6 +95,7 @@ export class WebListener implements Listener {
   }
 
   close(): void {
+    this.isClosed = true
     this.stopWatching?.()
     this.handler?.close()
     void this.server?.stop()
@@ -105,8 +107,22 @@ export class WebListener implements Listener {
     return new WebSocketDoor(core, serving, options)
   }
 
+  /** The handler, whose answers end their connections once the listener is closed: who asks again asks somebody else. */
+  private ending({ routes, fetch }: WebHandler): Omit<WebHandler, "close"> {
+    const ending =
+      (answer: Answer): Answer =>
+      async (request, server) => {
+        const response = await answer(request, server)
+        if (this.isClosed) response.headers.set("Connection", "close")
+        return response
+      }
+    const ended = Object.entries(routes).map(([path, answer]) => [path, ending(answer)] as const)
+    return { routes: Object.fromEntries(ended), fetch: ending(fetch) }
+  }
+
   private serve(core: Core, door: WebSocketDoor | undefined, tls: Keys | undefined, port: number): Server<DoorData> {
-    const { hostname, handler } = this
+    const { hostname } = this
+    const handler = this.handler && this.ending(this.handler)
     const fetch = (request: Request, server: Server<DoorData>) => {
       const isForDoor = handler === undefined || request.headers.has("sec-websocket-key")
       if (door !== undefined && isForDoor) return door.upgrade(request, server)

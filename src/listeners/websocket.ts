@@ -23,9 +23,12 @@ import type { Server, ServerWebSocket, WebSocketHandler } from "bun"
 import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
 import { type ListenerLimits, resolveListenerLimits } from "../broker/limits.ts"
+import { sourceOf } from "../broker/log/limiter.ts"
+import { brief } from "../broker/log/who.ts"
 import type { Auth } from "../broker/ports.ts"
 import type { Serving } from "../broker/serving.ts"
 import { BlockPool, Connection, type Transport } from "../connection/index.ts"
+import { sayBroken } from "../connection/lines.ts"
 import { Holding } from "./holding.ts"
 
 /** Who comes in over WebSocket, where, and what they are offered. */
@@ -130,10 +133,7 @@ export class WebSocketDoor {
     }
     if (this.path !== undefined && pathname !== this.path) return text(404, `MQTT is at ${this.path}`)
     if (!this.isAllowedOrigin(request)) {
-      const origin = request.headers.get("origin")
-      this.core.logger.info(
-        `refused a page of ${JSON.stringify(origin)} (${server.requestIP(request)?.address}) on ${this.serving.id}: not among its origins; --origins adds it, in code the option origins`,
-      )
+      this.sayRefused(request.headers.get("origin") ?? "", server.requestIP(request)?.address ?? "unknown")
       return text(403, "pages of this origin may not connect")
     }
     const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim())
@@ -154,7 +154,7 @@ export class WebSocketDoor {
     const { connection, transport } = socket.data
     if (connection === undefined || transport === undefined) return
     if (typeof data === "string") {
-      this.core.logger.info(`closing ${connection.link.name} (${socket.remoteAddress}): a text frame`)
+      sayBroken(connection.link, "misuse", "info", "a text frame")
       socket.close(UNSUPPORTED_DATA, "MQTT is binary") // [MQTT-6.0.0-1]
       return
     }
@@ -162,11 +162,19 @@ export class WebSocketDoor {
     const heldBytes = transport.hold(data)
     if (heldBytes === 0) connection.receive(data)
     else if (heldBytes > maximumPacketBytes + maximumBacklogBytes) {
-      this.core.logger.warn(
-        `closing ${connection.link.name} (${socket.remoteAddress}): it sends on while it has to wait`,
-      )
+      sayBroken(connection.link, "misuse", "warn", "it sends on while it has to wait")
       socket.terminate()
     }
+  }
+
+  private sayRefused(origin: string, remoteAddress: string): void {
+    const { logger } = this.core
+    const { id } = this.serving
+    if (!logger.admits("page", "info", sourceOf(remoteAddress))) return
+    logger.info(
+      `refused a page of ${JSON.stringify(brief(origin))} (${remoteAddress}) on ${id}: not among its origins; --origins adds it, in code the option origins`,
+      { area: "listener", remoteAddress, listener: id },
+    )
   }
 
   private isAllowedOrigin(request: Request): boolean {

@@ -7,6 +7,7 @@ import { ManjuError } from "../../src/broker/errors.ts"
 import type { BrokerOptions, Listener } from "../../src/broker/options.ts"
 import type { Auth } from "../../src/broker/ports.ts"
 import { BlockPool } from "../../src/connection/index.ts"
+import { TestBroker } from "../../src/testing/broker.ts"
 import { ManualClock } from "../../src/testing/clock.ts"
 import { Harness, TestClient } from "../support/harness.ts"
 import { LateStore, microtasks } from "../support/store.ts"
@@ -285,8 +286,48 @@ describe("close", () => {
     await broker.close({ timeoutMs: 100 })
     const waitedMs = waits.mock.calls.reduce((sum, [, delay]) => sum + (delay ?? 0), 0)
     waits.mockRestore()
-    expect(waitedMs).toBeLessThan(200) // timers count in whole milliseconds
+    expect(waitedMs).toBeLessThan(200 + 1000) // timers count in whole milliseconds; the store may take a second for its end
     expect(errors).toEqual(["closing with 1 change not stored: the disk is full"])
+  })
+
+  test("says how many lines the log has left out, also of those who are sent away at the end", async () => {
+    const logged: string[] = []
+    const note = (message: string) => void logged.push(message)
+    const broker = new TestBroker({ logger: { debug: note, info: note, warn: note, error: note } })
+    for (let n = 0; n < 60; n++) await broker.connect()
+    await broker.close()
+    expect(logged.filter((line) => line.startsWith("closing"))).toHaveLength(10)
+    expect(logged).toContain(
+      "… and 50 more like it (in 1 s): connections closed, 0x8b ServerShuttingDown, all of them from memory",
+    )
+    expect(logged).toContain("… and 10 more like it (in 1 s): clients connected, all of them from memory")
+  })
+
+  test("does not wait for ever for a store that does not close, and says so", async () => {
+    const store = new LateStore()
+    store.close = () => new Promise(() => {})
+    const errors: string[] = []
+    const logger = { debug() {}, info() {}, warn() {}, error: (line: string) => void errors.push(line) }
+    const { broker } = await start({ store, logger })
+    await broker.close({ timeoutMs: 0 })
+    expect(errors).toEqual(["the store has not closed as it should: it does not answer"])
+  })
+
+  test("tells onStopped how many clients were in, who had to be cut off, and what is not stored", async () => {
+    const store = new LateStore()
+    store.commit = () => Promise.reject(new Error("the disk is full"))
+    const { broker, listener } = await start({ store })
+    const told: unknown[] = []
+    broker.use({ onStopped: (stopped) => told.push(stopped) })
+    const leaving = listener.client("leaving")
+    listener.client("staying")
+    void broker.publish("a", "x", { qos: 1, retain: true })
+    await microtasks()
+    const closing = broker.close({ timeoutMs: 50 })
+    await microtasks()
+    leaving.drop()
+    await closing
+    expect(told).toEqual([{ clients: 2, cutOff: 1, unstored: 1 }])
   })
 
   test("leaves nothing that ticks", async () => {
@@ -294,6 +335,49 @@ describe("close", () => {
     expect(clock.recurringCount).toBe(1)
     await broker.close()
     expect(clock.recurringCount).toBe(0)
+  })
+})
+
+test("what the service says through the broker's logger is in its log, and goes by its levels", async () => {
+  const logged: unknown[] = []
+  const note = (...line: unknown[]) => void logged.push(line)
+  await using broker = new Broker({ logger: { debug: note, info: note, warn: note, error: note } })
+  broker.admin.setLogLevel("warn", { message: "info" })
+  broker.logger.info("the valve is open", { area: "message", topic: "valve/7" })
+  broker.logger.info("unheard")
+  broker.logger.warn("the gateway is hot")
+  expect(logged).toEqual([
+    ["the valve is open", { area: "message", topic: "valve/7" }],
+    ["the gateway is hot", { area: "broker" }],
+  ])
+})
+
+describe("heartbeat", () => {
+  test("comes with the next turn of the clockwork, again and again, also while the store fails", async () => {
+    const store = new LateStore()
+    store.commit = () => Promise.reject(new Error("the disk is full"))
+    const { broker, clock } = await start({ store })
+    void broker.publish("a", "x", { qos: 1, retain: true })
+    await microtasks()
+    let beats = 0
+    for (const expected of [1, 2]) {
+      void broker.heartbeat().then(() => beats++)
+      await microtasks()
+      expect(beats).toBe(expected - 1)
+      clock.advance(0.5)
+      await microtasks()
+      expect(beats).toBe(expected)
+    }
+  })
+
+  test("does not come from a broker that has been closed", async () => {
+    const { broker, clock } = await start()
+    let beats = 0
+    void broker.heartbeat().then(() => beats++)
+    await broker.close()
+    clock.advance(10)
+    await microtasks()
+    expect(beats).toBe(0)
   })
 })
 

@@ -499,7 +499,7 @@ describe("observers are told", () => {
       onStopped: () => told.push("stopped"),
     })
     hooks.tell("onStarted")
-    hooks.tell("onStopped")
+    hooks.tell("onStopped", { clients: 0, cutOff: 0, unstored: 0 })
     await microtasks()
     expect(told).toEqual(["started", "stopped", "caused"])
   })
@@ -524,7 +524,7 @@ describe("observers are told", () => {
     const told: string[] = []
     hooks.use({ onStarted: (() => new Promise(() => {})) as () => void, onStopped: () => told.push("stopped") })
     hooks.tell("onStarted")
-    hooks.tell("onStopped")
+    hooks.tell("onStopped", { clients: 0, cutOff: 0, unstored: 0 })
     await Promise.resolve()
     expect(told).toEqual(["stopped"])
   })

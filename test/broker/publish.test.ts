@@ -318,7 +318,7 @@ describe("onStarted and onStopped", () => {
     await Bun.sleep(60) // by now `close` waits for nothing but the hook, whose answer comes late; earlier it would do no harm
     await late.give("a", ApplicationMessage.create("w", "late"))
     await closing
-    expect(await observed()).toEqual(["disconnected a by broker 8b", "published w late 0 by nobody", "stopped"])
+    expect(await observed()).toEqual(["disconnected a by broker 8b", "published w late 0 by nobody", "stopped 1 0 0"])
   })
 })
 

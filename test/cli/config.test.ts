@@ -294,7 +294,7 @@ websocket = { path = "/more" }
     const [line] = broker.said.split("\n")
     const places = line!.replaceAll(/:\d+/g, ":PORT").replaceAll(files.path("etc"), "etc")
     expect(places).toBe(
-      `manju ${version} listens on mqtts://127.0.0.1:PORT, ws://127.0.0.1:PORT for users and etc/manju.sock for everybody and ws://127.0.0.1:PORT for holders of a token; health checks at http://127.0.0.1:PORT/readyz; sessions are kept in memory`,
+      `manju ${version} listens on mqtts://127.0.0.1:PORT, ws://127.0.0.1:PORT for users and etc/manju.sock for everybody and ws://127.0.0.1:PORT for holders of a token; dashboard at http://127.0.0.1:PORT/; sessions are kept in memory`,
     )
   })
 
@@ -407,7 +407,7 @@ test("a port that is in use is told with the key that takes another", async () =
   using files = new Files()
   using other = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } })
   const path = files.write("manju.toml", `[[listeners]]\ntype = "tcp"\nport = ${other.port}`)
-  const { code, err } = await manju("--config", path)
+  const { code, err } = await manju("--config", path, "--log-format", "human")
   const begin = `manju: listeners[0]: cannot listen on 127.0.0.1:${other.port}: the port is in use; `
   expect([code, err]).toEqual([1, `${begin}listeners[0].port takes another port\n`])
 })

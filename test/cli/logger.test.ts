@@ -1,9 +1,11 @@
 /** What the command writes on standard error: as a process, into a pipe or at a terminal. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { eventually, RawClient } from "../listeners/socket.ts"
-import { BrokerProcess } from "../support/broker-process.ts"
+import { BrokerProcess, temporaryFolder } from "../support/broker-process.ts"
 import { manjuCommand, plain } from "../support/command.ts"
+import { Terminal } from "../support/terminal.ts"
 
 setDefaultTimeout(60_000)
 
@@ -67,19 +69,110 @@ test("a client cannot write lines of its own, nor to the terminal", async () => 
   )
 })
 
-test("with --log-format json a line is an object: its time, its level and the message as it is", async () => {
-  await using broker = await BrokerProcess.start("--log-format", "json")
-  ;(await RawClient.connect(broker.port, 'visitor "\\n"')).destroy()
-  await eventually(() => broker.logged.includes("connected visitor"), "the line")
-  const lines = broker.logged
+/** What a broker has logged, each line an object: fails for what is none. */
+function objectsOf({ logged }: BrokerProcess): Record<string, unknown>[] {
+  return logged
     .trim()
     .split("\n")
     .map((text) => JSON.parse(text))
-  const [connected] = lines.filter(({ message }) => message.startsWith("connected"))
-  expect(connected).toEqual({
-    time: expect.any(String),
-    level: "info",
-    message: expect.stringContaining('visitor "\\n" ('),
+}
+
+/** Nothing says in which form, but where standard error goes. */
+const unsaid = { MANJU_LOG_FORMAT: "auto" }
+
+describe("a log that a program reads", () => {
+  test("is JSON and nothing else: of each line its time, its level, the message as it is, and who and why", async () => {
+    await using broker = await BrokerProcess.runWith(unsaid, "start", "--tcp", "0", "--no-ws", "--no-http")
+    const { port } = broker
+    ;(await RawClient.connect(port, 'visitor "\\n"', 5, { username: "ada" })).destroy()
+    await eventually(() => broker.logged.includes("disconnected visitor"), "the line")
+    broker.signal("SIGTERM")
+    expect(await broker.ended()).toBe(0)
+    const [begin, connected, disconnected, end] = objectsOf(broker)
+    const about = { clientId: 'visitor "\\n"', username: "ada", remoteAddress: "127.0.0.1", listener: "tcp:0" }
+    const name = 'visitor "\\n", user ada (127.0.0.1)'
+    const time = expect.any(String)
+    expect(begin).toEqual({ time, level: "info", message: broker.said.split("\n")[0], area: "broker" })
+    const message = `connected ${name} on tcp:0: MQTT 5.0`
+    expect(connected).toEqual({ time, level: "info", message, area: "client", ...about })
+    expect(new Date(connected!.time as string).toISOString()).toBe(connected!.time as string)
+    expect(disconnected).toMatchObject({ message: `disconnected ${name}: without a DISCONNECT`, ...about })
+    expect(end).toEqual({ time, level: "info", message: expect.stringContaining("stopping"), area: "broker" })
   })
-  expect(new Date(connected.time).toISOString()).toBe(connected.time)
+
+  test("is for people where somebody says so", async () => {
+    await using broker = await BrokerProcess.start("--log-format", "human")
+    ;(await RawClient.connect(broker.port, "visitor")).destroy()
+    await eventually(() => /Z connected visitor/.test(broker.logged), "the line")
+  })
+})
+
+describe("a log at a terminal", () => {
+  const flags = ["start", "--tcp", "0", "--no-ws", "--no-http"]
+  const portOf = (shown: string) => Number(/mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(shown)![1])
+
+  test("is for people", async () => {
+    using terminal = new Terminal()
+    terminal.run(manjuCommand(...flags))
+    await terminal.shows("try it")
+    ;(await RawClient.connect(portOf(terminal.shown), "visitor")).destroy()
+    await terminal.shows("disconnected visitor")
+    process.kill(terminal.pid)
+    expect(terminal.shown).toMatch(/^\d\d:\d\d:\d\d\.\d{3}Z connected visitor \(127\.0\.0\.1\) on/m)
+    expect(terminal.shown).not.toContain("{")
+  })
+
+  test("is JSON where somebody says so", async () => {
+    using terminal = new Terminal()
+    terminal.run(manjuCommand(...flags, "--log-format", "json"))
+    await terminal.shows('"message":"manju ')
+    process.kill(terminal.pid)
+  })
+})
+
+describe("levels of areas", () => {
+  /** Somebody comes, subscribes to what is no filter, and goes. */
+  async function visit({ port }: BrokerProcess): Promise<void> {
+    const visitor = await RawClient.connect(port, "visitor")
+    await visitor.subscribe("no/#/filter").catch(() => {})
+    visitor.destroy()
+  }
+
+  test("are given behind the level of all", async () => {
+    await using broker = await BrokerProcess.start("--log-level", "warn,message=info")
+    await visit(broker)
+    await eventually(() => broker.logged.includes("no/#/filter"), "the line")
+    expect(broker.logged).not.toContain("connected")
+  })
+
+  test("change with the file, and over HTTP, while the broker runs; the log says so", async () => {
+    using folder = temporaryFolder()
+    const path = join(folder.path, "manju.toml")
+    writeFileSync(path, 'logLevel = "warn"\n')
+    await using broker = await BrokerProcess.start("--config", path, "--http", "0")
+    const { body } = await asked(broker, "GET")
+    expect(body).toEqual({ level: "warn", areas: {} })
+    writeFileSync(path, 'logLevel = "warn"\n[logAreas]\nmessage = "info"\nbroker = "info"\n')
+    broker.signal("SIGHUP")
+    await eventually(() => broker.logged.includes("now another: logAreas.message, logAreas.broker"), "the reload")
+    await visit(broker)
+    await eventually(() => broker.logged.includes("no/#/filter"), "the line")
+    expect(broker.logged).not.toContain("connected")
+    const levels = { level: "error", areas: { client: "info", broker: "info" } }
+    expect((await asked(broker, "PUT", levels)).status).toBe(204)
+    const before = broker.logged.length
+    await visit(broker)
+    await eventually(() => broker.logged.includes("disconnected visitor"), "the line")
+    expect(broker.logged.slice(before)).not.toContain("no/#/filter")
+    broker.signal("SIGHUP") // the file says what it said
+    await eventually(() => broker.logged.slice(before).includes(`${path}: read again\n`), "the reload")
+    expect((await asked(broker, "GET")).body).toEqual(levels)
+  })
+
+  async function asked(broker: BrokerProcess, method: string, json?: object) {
+    const url = `http://127.0.0.1:${broker.portOf("http")}/api/v1/log-level`
+    const headers = { "content-type": "application/json" }
+    const response = await fetch(url, { method, ...(json && { headers, body: JSON.stringify(json) }) })
+    return { status: response.status, body: response.status === 200 ? await response.json() : undefined }
+  }
 })

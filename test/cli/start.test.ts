@@ -12,6 +12,8 @@ import { roundTrip } from "../support/round-trip.ts"
 
 setDefaultTimeout(60_000)
 
+const human = ["--log-format", "human"]
+
 describe("manju start", () => {
   test("says where it listens, with the real port, and how to try it", async () => {
     await using broker = await BrokerProcess.start()
@@ -84,16 +86,18 @@ describe("manju start", () => {
       expect(broker.logged === "").toBe(!isTold)
     })
 
-  test("serves TCP, WebSocket, a Unix socket and health checks", async () => {
+  test("serves TCP, WebSocket, a Unix socket, the dashboard and health checks", async () => {
     using folder = temporaryFolder()
     const path = join(folder.path, "manju.sock")
     await using broker = await BrokerProcess.start("--ws", "0", "--http", "0", "--unix", path)
     expect(broker.said).toContain(`, ${path}, ws://`)
-    expect(broker.said).toContain(" for everybody; health checks at http://127.0.0.1:")
+    expect(broker.said).toContain(" for everybody; dashboard at http://127.0.0.1:")
     expect(await roundTrip(`mqtt://127.0.0.1:${broker.port}`)).toBe("hello")
     expect(await roundTrip(`ws://127.0.0.1:${broker.portOf("ws")}`)).toBe("hello")
     expect(await roundTrip(path)).toBe("hello")
-    const ready = await fetch(/http:\S+\/readyz/.exec(broker.said)![0])
+    const url = /http:\S+\//.exec(broker.said)![0]
+    expect(await (await fetch(url)).text()).toContain("<title>manju</title>")
+    const ready = await fetch(`${url}readyz`)
     expect([ready.status, await ready.text()]).toEqual([200, "ready\n"])
   })
 
@@ -203,7 +207,7 @@ describe("manju start", () => {
       )
       expect(await roundTrip(`mqtt://127.0.0.1:${broker.port}`)).toBe("hello")
       expect(broker.said).not.toContain("ws://")
-      const { code, err } = await manju("start", "--no-tcp", "--no-http") // there would be nothing left
+      const { code, err } = await manju("start", ...human, "--no-tcp", "--no-http") // there would be nothing left
       expect([code, err]).toEqual([
         1,
         "manju: cannot listen on 127.0.0.1:1882: the port is in use; --ws takes another port\n",
@@ -215,7 +219,7 @@ describe("manju start", () => {
 
   test("does not open where one that was asked for is in use", async () => {
     using other = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } })
-    const { code, out, err } = await manju("start", "--tcp", "0", "--no-http", "--ws", String(other.port))
+    const { code, out, err } = await manju("start", ...human, "--tcp", "0", "--no-http", "--ws", String(other.port))
     expect([code, out]).toEqual([1, ""])
     expect(err).toBe(`manju: cannot listen on 127.0.0.1:${other.port}: the port is in use; --ws takes another port\n`)
   })
@@ -230,7 +234,7 @@ describe("manju start", () => {
   ]
   for (const [args, message, code] of mistakes)
     test(`${args[0]} ${args[1]!.slice(0, 20)}: ${message}`, async () => {
-      const ended = await manju("start", "--tcp", "0", "--no-ws", "--no-http", ...args)
+      const ended = await manju("start", ...human, "--tcp", "0", "--no-ws", "--no-http", ...args)
       expect([ended.code, ended.out]).toEqual([code, ""])
       expect(ended.err).toMatch(/^manju: [^\n]+\n$/)
       expect(ended.err).toContain(message)

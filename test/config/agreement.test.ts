@@ -11,7 +11,7 @@ import { Random } from "../support/bytes.ts"
 import { valuesOf, withLoaded } from "../support/configuration.ts"
 import { asEnvironment, randomConfiguration } from "../support/random-configuration.ts"
 
-const ROUNDS = 150
+const ROUNDS = 250
 
 describe("the same configuration", () => {
   const rounds = Array.from({ length: ROUNDS }, (_, seed) => {
@@ -86,7 +86,7 @@ describe("flags", () => {
     if (flag.schema === undefined) return [undefined, !name.startsWith("--no-")]
     return (
       arguments_[name] ??
-      (flag.schema.type.includes("number") || /port|<n>/.test(flag.spelling) ? ["1234", 1234] : ["/x", "/x"])
+      (flag.schema.type.includes("number") || /port|<n>|<seconds>/.test(flag.spelling) ? ["1234", 1234] : ["/x", "/x"])
     )
   }
   /** Of which of the listeners that are there by themselves a flag is. */

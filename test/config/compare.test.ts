@@ -8,18 +8,26 @@ async function between(before: string, after: string): Promise<Differences> {
   return withLoaded({ file: after }, (configuration) => differencesOf(holding, configuration))
 }
 
-const nothing = { limits: {}, logLevel: undefined, others: [] }
+const nothing = { limits: {}, logLevels: new Map(), others: [] }
 
 test("the same says nothing, however it is written", async () => {
   expect(await between("limits.maximumInflight = 5", "# more\n[limits]\nmaximumInflight = 5 # again")).toEqual(nothing)
 })
 
-test("limits and the level of the log are told with their values", async () => {
+test("limits and the levels of the log are told with their values; an area that has one no more, with none", async () => {
   const changed = await between(
-    "limits.maximumInflight = 5\nlimits.receiveMaximum = 6",
-    "logLevel = 'warn'\nlimits.receiveMaximum = 7",
+    "limits.maximumInflight = 5\nlimits.receiveMaximum = 6\nlogAreas = { auth = 'debug', client = 'warn' }",
+    "logLevel = 'warn'\nlimits.receiveMaximum = 7\nlogAreas = { client = 'warn', store = 'info' }",
   )
-  expect(changed).toEqual({ limits: { maximumInflight: 1024, receiveMaximum: 7 }, logLevel: "warn", others: [] })
+  expect(changed).toEqual({
+    limits: { maximumInflight: 1024, receiveMaximum: 7 },
+    logLevels: new Map([
+      ["logLevel", '"warn"'],
+      ["logAreas.auth", undefined],
+      ["logAreas.store", '"info"'],
+    ]),
+    others: [],
+  })
 })
 
 test("everything else is told by its name: what has changed, come or gone", async () => {

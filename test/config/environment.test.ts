@@ -122,6 +122,7 @@ describe("a variable", () => {
 
   for (const name of [
     "MANJU_PASSWORD",
+    "MANJU_ADMIN_URL",
     "MANJU_NAME",
     "MANJU_SERVICE_HOST",
     "MANJU_SERVICE_PORT",

@@ -43,7 +43,7 @@ describe("in the file: its name, the line, the key, and", () => {
       "of names that all objects have that they are none",
       "constructor = 1\n__proto__ = 2\n[auth.toString]",
       [
-        "manju.toml:1: constructor: there is no such key; there are data, durability, validatePayloadFormat, logLevel, logFormat, limits, auth, admin, listeners",
+        "manju.toml:1: constructor: there is no such key; there are data, durability, validatePayloadFormat, logLevel, logFormat, logAreas, stopTimeoutSeconds, limits, auth, admin, listeners",
         "manju.toml:2: __proto__: there is no such key; listeners[0].proxy takes a table with trusted",
         "manju.toml:3: auth.toString: there is no such key; there are allowAnonymous, passwords, verificationsAtOnce, acl, jwt, http",
       ],

@@ -68,7 +68,7 @@ describe("[MQTT-3.1.4-2] who is not let in is told so and disconnected", () => {
     const harness = new Harness({ auth: { authenticate: failing } })
     harness.connect()
     expect(harness.logged.filter((line) => line.startsWith("error"))).toEqual([
-      "error auth failed for client: Error: the database is away",
+      "error auth failed for client (192.0.2.1): Error: the database is away",
     ])
   })
 })

@@ -87,7 +87,7 @@ describe("an exception", () => {
       expect(await everything()).toEqual(["suback 135", "puback 135"])
       expect(await everything()).toEqual(["suback 135", "puback 135"])
       expect(take()).toEqual(["subscribe t", "publish t", "subscribe t", "publish t"])
-      expect(errors()).toEqual(Array(4).fill("error auth failed for a: Error: the directory is away"))
+      expect(errors()).toEqual(Array(4).fill("error auth failed for a (192.0.2.1): Error: the directory is away"))
       isFailing = false
       expect(await everything()).toEqual(["suback 0", "publish", "puback 0", "publish"])
       expect(take()).toEqual(["subscribe t", "publish t", "receive t"])

@@ -38,7 +38,7 @@ describe("a client that may not stay", () => {
         expect([watcher.messages(), harness.core.metrics.dropped["not authorized"]]).toEqual([[], 1])
         expect([...harness.core.sessions.all()].map(({ clientId }) => clientId)).toEqual(["watcher"])
         const errors = harness.logged.filter((line) => line.startsWith("error"))
-        expect(errors).toEqual(isFailure ? ["error auth failed for a: Error: the directory is away"] : [])
+        expect(errors).toEqual(isFailure ? ["error auth failed for a (192.0.2.1): Error: the directory is away"] : [])
       })
   test("keeps its session, with the subscriptions that it has, for the day when it may come back", async () => {
     const harness = new Harness()
@@ -180,7 +180,7 @@ describe("a will that is not allowed any more", () => {
     await forbid()
     client.drop()
     expect(watcher.messages()).toEqual([])
-    expect(harness.logged).toContain("error auth failed for a: Error: no")
+    expect(harness.logged).toContain("error auth failed for a (192.0.2.1): Error: no")
   })
 })
 
@@ -259,7 +259,7 @@ describe("subscriptions that are not allowed any more", () => {
       expect(told(client)).toBe("disconnect 87, closed")
       expect([...harness.core.sessions.get("a")!.subscriptions.keys()]).toEqual(["v"])
       const errors = harness.logged.filter((line) => line.startsWith("error"))
-      expect(errors).toEqual(["error auth failed for a: Error: no"])
+      expect(errors).toEqual(["error auth failed for a (192.0.2.1): Error: no"])
     })
   test("do not matter to a client that has to go anyway: it is told that alone", async () => {
     const asked: string[] = []

@@ -84,7 +84,7 @@ describe("a subscription that is forbidden by now", () => {
       expect(told(back)).toBe("connack 00, disconnect 87, closed")
       expect(subscriptionsOf(harness)).toEqual(["v"])
       const errors = harness.logged.filter((line) => line.startsWith("error"))
-      expect(errors).toEqual(["error auth failed for a: Error: no"])
+      expect(errors).toEqual(["error auth failed for a (192.0.2.1): Error: no"])
     })
   test("ends in the store, too", async () => {
     const denied = new Set<string>()

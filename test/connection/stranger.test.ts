@@ -30,7 +30,7 @@ describe("who does not begin with a CONNECT is closed at once, and the log says 
       const harness = new Harness()
       expect(fate(harness.open().sendBytes(bytes))).toBe("closed")
       const tail = guess === "" ? "" : `;${guess}`
-      expect(harness.logged).toEqual([`info closing 192.0.2.1: the first packet is not a CONNECT${tail}`])
+      expect(harness.logged).toEqual([`info closing 192.0.2.1 on test: the first packet is not a CONNECT${tail}`])
       harness.clock.advance(60)
       expect(harness.core.metrics.limitsHit["connect timeout"]).toBe(0)
     })

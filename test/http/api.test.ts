@@ -225,6 +225,29 @@ describe("messages", () => {
   })
 })
 
+describe("an explanation", () => {
+  test("says why a client does not get what another one publishes", async () => {
+    const client = await connect("silent")
+    await client.subscribe("explained/#", 1)
+    await connect("talker")
+    const asked = { clientId: "silent", topic: "explained/1", from: "talker" }
+    const { status, body } = await ask("GET", at("explain", asked))
+    expect([status, body.publish.clientId, body.receive.clientId]).toEqual([200, "talker", "silent"])
+    expect(body.receive).toMatchObject({ outcome: "yes", words: expect.stringContaining("silent gets messages") })
+    const other = await ask("GET", at("explain", { clientId: "silent", topic: "other" }))
+    expect(other.body.receive).toMatchObject({
+      outcome: "no",
+      findings: [{ code: "no subscription", effect: "stops" }, {}, {}],
+    })
+    expect((await ask("GET", at("explain", { clientId: ODD, topic: "nobody/there" }))).status).toBe(200)
+  })
+
+  test("is of a topic name: a filter is none", async () => {
+    const { status, body } = await ask("GET", at("explain", { clientId: "silent", topic: "a/#" }))
+    expect([status, body.detail]).toEqual([400, 'not a topic name: "a/#"'])
+  })
+})
+
 describe("the broker", () => {
   test("shows its figures, its listeners and its limits", async () => {
     const { body } = await ask("GET", "/api/v1/metrics")
@@ -255,10 +278,17 @@ describe("the broker", () => {
   })
 
   test("tells and changes the level of its log", async () => {
-    expect((await ask("GET", "/api/v1/log-level")).body).toEqual({ level: "info" })
+    expect((await ask("GET", "/api/v1/log-level")).body).toEqual({ level: "info", areas: {} })
     expect((await ask("PUT", "/api/v1/log-level", { json: { level: "warn" } })).status).toBe(204)
     expect(logger.level).toBe("warn")
-    expect((await ask("PUT", "/api/v1/log-level", { json: { level: "loud" } })).status).toBe(400)
+    const levels = { level: "warn", areas: { auth: "debug", client: "info" } }
+    expect((await ask("PUT", "/api/v1/log-level", { json: levels })).status).toBe(204)
+    expect((await ask("GET", "/api/v1/log-level")).body).toEqual(levels)
+    for (const json of [{ level: "loud" }, { level: "warn", areas: { frob: "debug" } }, { areas: { auth: "debug" } }]) {
+      expect((await ask("PUT", "/api/v1/log-level", { json })).status).toBe(400)
+    }
+    expect((await ask("PUT", "/api/v1/log-level", { json: { level: "warn" } })).status).toBe(204)
+    expect((await ask("GET", "/api/v1/log-level")).body).toEqual({ level: "warn", areas: {} })
     logger.level = "of its own"
     expect((await ask("GET", "/api/v1/log-level")).status).toBe(409)
     expect((await ask("PUT", "/api/v1/log-level", { json: { level: "info" } })).status).toBe(409)
@@ -313,7 +343,12 @@ describe("what is asked wrongly is answered with what is wrong", () => {
     ]) {
       expect((await ask("GET", `/api/v1/${path}`)).body).toMatchObject({ type: "urn:manju:invalid-request" })
     }
-    for (const path of ["retained-messages?topicFilter=a%23", "live?topics=a%23", "live?topics=%24share/g/a"]) {
+    for (const path of [
+      "retained-messages?topicFilter=a%23",
+      "live?topics=a%23",
+      "live?topics=%24share/g/a",
+      "live?trace=a%23",
+    ]) {
       expect((await ask("GET", `/api/v1/${path}`)).status).toBe(400)
     }
   })

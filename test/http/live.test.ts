@@ -13,6 +13,7 @@ afterEach(closeBrokers)
 
 const { body: document } = await (await handled({})).ask("/api/v1/openapi.json")
 const description = new Description(document)
+const details = { area: "broker" } as const
 
 interface Event {
   readonly name: string
@@ -117,14 +118,14 @@ describe("figures", () => {
 describe("the log, if asked for", () => {
   test("comes from the level on, and nothing comes where there was nothing", async () => {
     const { core, tick, clock } = await started({ log: "info" })
-    core.logger.debug("not this")
-    core.logger.info("this")
-    core.logger.error("and this")
+    core.logger.debug("not this", details)
+    core.logger.info("this", { ...details, clientId: "dev1" })
+    core.logger.error("and this", details)
     const time = clock.now()
     expect(named(await tick(), "log")).toEqual({
       lines: [
-        { time, level: "info", message: "this" },
-        { time, level: "error", message: "and this" },
+        { time, level: "info", message: "this", details: { area: "broker", clientId: "dev1" } },
+        { time, level: "error", message: "and this", details },
       ],
       omitted: 0,
     })
@@ -133,14 +134,14 @@ describe("the log, if asked for", () => {
 
   test("in a storm is its beginning, and how much was left out", async () => {
     const { core, tick } = await started({ log: "debug" })
-    for (let n = 0; n < 5000; n++) core.logger.debug(`line ${n}`)
+    for (let n = 0; n < 5000; n++) core.logger.debug(`line ${n}`, details)
     const { lines, omitted } = named(await tick(), "log")
     expect([lines.length, omitted]).toEqual([200, 4800])
   })
 
   test("a line cannot end its event, whatever it holds", async () => {
     const { core, tick } = await started({ log: "info" })
-    core.logger.info("evil\n\nevent: figures\ndata: {}\n\n")
+    core.logger.info("evil\n\nevent: figures\ndata: {}\n\n", details)
     const events = await tick()
     expect(events.map(({ name }) => name)).toEqual(["figures", "log"])
   })
@@ -195,13 +196,34 @@ test("the busiest clients, if asked for, are those with the most messages in the
   expect(named(await tick(), "clients")).toBeUndefined()
 })
 
+describe("what becomes of messages, if asked for", () => {
+  test("is told of those that a client publishes or should get", async () => {
+    const { client, tick } = await started({ trace: "a/#", traceClient: "dash" })
+    client("dash").subscribe("a/b")
+    client("pump").publish("a/b", "x", { qos: 1 }).publish("a/c", "x").publish("b", "x")
+    const { messages, omitted } = named(await tick(), "trace")
+    expect([messages, omitted]).toMatchObject([
+      [{ topic: "a/b", from: "pump", qos: 1, payloadBytes: 1, fates: [{ clientId: "dash", fate: "sent" }] }],
+      0,
+    ])
+    expect(named(await tick(), "trace")).toBeUndefined()
+  })
+
+  test("costs nothing when nobody listens any more", async () => {
+    const { core, reader } = await started({ trace: "#" })
+    expect(core.sampler).toBeDefined()
+    await reader.cancel()
+    expect(core.sampler).toBeUndefined()
+  })
+})
+
 describe("who does not read", () => {
   test("misses events, and the broker keeps no more than a few", async () => {
     const embedded = await embed()
     const live = new Live(embedded.core)
     const { body } = live.open({ log: "info" })
     for (let second = 0; second < 100; second++) {
-      embedded.core.logger.info("line")
+      embedded.core.logger.info("line", details)
       embedded.clock.advance(1)
       await settled()
     }

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import { allowAll, Broker, dashboard, ManjuError, memory, tcp } from "../../src/index.ts"
+import { WebListener } from "../../src/listeners/web.ts"
+import { handled } from "../support/http.ts"
 import { LateStore } from "../support/store.ts"
 import { eventually } from "./socket.ts"
 
@@ -40,9 +42,53 @@ describe("the HTTP listener", () => {
     expect(await ask("/readyz")).toEqual([200, "ready\n"])
   })
 
+  test("is asked by HEAD as well, and nobody keeps what it says", async () => {
+    const { port } = await served()
+    for (const path of ["/healthz", "/readyz"]) {
+      for (const method of ["GET", "HEAD"]) {
+        const response = await fetch(`http://127.0.0.1:${port}${path}`, { method })
+        const { status, headers } = response
+        const said = [status, headers.get("cache-control"), headers.get("connection")]
+        expect([path, method, ...said]).toEqual([path, method, 200, "no-store", "close"])
+        expect((await response.text()) === "").toBe(method === "HEAD")
+      }
+    }
+  })
+
+  test("/readyz is 503 from the moment that the broker stops", async () => {
+    const { broker, ask } = await handled({})
+    expect((await ask("/readyz")).status).toBe(200)
+    const closed = broker.close()
+    const { status, body } = await ask("/readyz")
+    expect([status, body]).toEqual([503, "stopping\n"])
+    await closed
+  })
+
+  test("a request that is being answered when the broker stops is answered, and its connection ends", async () => {
+    for (const path of ["/route", "/else"]) {
+      const { promise: answer, resolve: give } = Promise.withResolvers<Response>()
+      const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+      const fetched = () => {
+        ask()
+        return answer
+      }
+      const handler = { routes: { "/route": fetched }, fetch: fetched, close() {} }
+      const broker = new Broker()
+      open.push(broker)
+      const { port } = await broker.listen(new WebListener({ id: "web", port: 0 }, undefined, () => handler))
+      const response = fetch(`http://127.0.0.1:${port}${path}`)
+      await asked
+      const closed = broker.close()
+      give(new Response("late"))
+      const { headers } = await response
+      expect([path, headers.get("connection"), await (await response).text()]).toEqual([path, "close", "late"])
+      await closed
+    }
+  })
+
   test("knows nothing else", async () => {
     const { ask } = await served()
-    expect((await ask("/"))[0]).toBe(404)
+    expect((await ask("/nothing"))[0]).toBe(404)
   })
 
   test("refuses a port that is in use with an error that names it", async () => {

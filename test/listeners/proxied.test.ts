@@ -167,8 +167,8 @@ describe("who is not let in", () => {
     expect(core.metrics.limitsHit["connect timeout"]).toBe(4)
     const lines = logged.filter((line) => line.includes("no CONNECT in time")).sort()
     expect(lines).toEqual([
-      ...Array.from({ length: 3 }, () => "info: closing 127.0.0.1: no CONNECT in time"),
-      "info: closing 203.0.113.9: no CONNECT in time",
+      ...Array.from({ length: 3 }, () => "info: closing 127.0.0.1 on proxied: no CONNECT in time"),
+      "info: closing 203.0.113.9 on proxied: no CONNECT in time",
     ])
   })
 

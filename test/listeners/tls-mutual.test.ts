@@ -150,7 +150,7 @@ describe("who the client is", () => {
       await talk(port, certificates.shown(person), bytes)
       await eventually(() => core.peers.size === 0, "the end")
       expect([auth.asked[0]!.username, auth.clients[0]!.username]).toEqual([username, username])
-      expect(logged).toContain(`info: connected a (127.0.0.1) on mutual: MQTT 3.1.1, user ${username}`)
+      expect(logged).toContain(`info: connected a, user ${username} (127.0.0.1) on mutual: MQTT 3.1.1`)
     })
 
   for (const usernameFrom of ["commonName", "subjectAltName"] as const)

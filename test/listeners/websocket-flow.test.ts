@@ -138,7 +138,7 @@ describe("while a decision takes its time", () => {
     late.sendConnect("late")
     for (let i = 0; i < 100; i++) late.publish("t", Buffer.alloc(10_000))
     await late.until(() => late.hasClosed, "the close")
-    expect(logged).toEqual(["warn: closing late (127.0.0.1): it sends on while it has to wait"])
+    expect(logged).toEqual(["warn: closing late (127.0.0.1) on door: it sends on while it has to wait"])
     decide(true)
     await eventually(() => core.peers.size === 0, "no peer")
     expect(core.metrics.publishReceived).toBe(0)

@@ -207,7 +207,7 @@ describe("[MQTT-6.0.0-1] [v3.1.1 MQTT-6.0.0-1] what ends a WebSocket", () => {
     const client = await FrameClient.connect(port, "texter")
     client.write(frame(text, Buffer.from("hello")))
     await client.until(() => client.hasEnded, "the end")
-    expect(logged).toContain("info: closing texter (127.0.0.1): a text frame")
+    expect(logged).toContain("info: closing texter (127.0.0.1) on door: a text frame")
   })
 
   test("a packet that is none ends with the reason, then a normal close", async () => {

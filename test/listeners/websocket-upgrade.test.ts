@@ -194,8 +194,7 @@ describe("a dashboard with WebSocket on its port", () => {
     for (const [path, status, body] of [
       ["/healthz", 200, "ok\n"],
       ["/readyz", 200, "ready\n"],
-      ["/", 404, "there is /healthz, /readyz, /metrics and /api/v1/openapi.json\n"],
-      ["/mqtt", 404, "there is /healthz, /readyz, /metrics and /api/v1/openapi.json\n"],
+      ["/mqtt", 404, "there is /, /healthz, /readyz, /metrics and /api/v1/openapi.json\n"],
     ] as const) {
       const response = await fetch(`http://127.0.0.1:${port}${path}`)
       expect([response.status, await response.text()]).toEqual([status, body])
@@ -217,7 +216,7 @@ describe("a dashboard with WebSocket on its port", () => {
   const answers: [what: string, request: UpgradeRequest, status: number][] = [
     ["/healthz", { path: "/healthz", headers: page }, 200],
     ["/readyz", { path: "/readyz", headers: page }, 200],
-    ["a path that is not there", { path: "/", headers: page }, 404],
+    ["a path that is not there", { path: "/nothing", headers: page }, 404],
     ["a WebSocket elsewhere", { path: "/elsewhere" }, 404],
     ["no WebSocket", { path: "/mqtt", headers: { Upgrade: undefined } }, 426],
     ["another subprotocol", { path: "/mqtt", headers: { "Sec-WebSocket-Protocol": "chat" } }, 400],

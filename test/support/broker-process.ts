@@ -24,9 +24,11 @@ export class BrokerProcess {
   private readonly announced: Promise<void>
   private readonly silent: Promise<unknown>
 
-  private constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  private constructor(command: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     const pipes = { stdin: "ignore", stdout: "pipe", stderr: "pipe" } as const
-    this.child = Bun.spawn(manjuCommand(...args), { ...pipes, env: { ...plain, ...environment } })
+    // What it logs into a pipe is JSON; tests read what people do.
+    const env = { ...plain, MANJU_LOG_FORMAT: "human", ...environment }
+    this.child = Bun.spawn([...command], { ...pipes, env })
     const { promise, resolve } = Promise.withResolvers<void>()
     this.announced = promise
     const said = this.read("said", () => this.isListening && resolve()).finally(resolve)
@@ -35,7 +37,7 @@ export class BrokerProcess {
 
   /** Starts `manju start` on a free port, and waits for nothing. */
   static spawn(...flags: string[]): BrokerProcess {
-    return new BrokerProcess(["start", ...ONE_PORT, ...flags])
+    return new BrokerProcess(manjuCommand("start", ...ONE_PORT, ...flags))
   }
 
   /** Starts `manju start` on a free port, and where the flags say, and waits until it listens. Killed with `await using`. */
@@ -49,14 +51,22 @@ export class BrokerProcess {
   }
 
   /** As `run`, with these variables. */
-  static async runWith(environment: Readonly<Record<string, string>>, ...args: string[]): Promise<BrokerProcess> {
-    const broker = new BrokerProcess(args, environment)
+  static runWith(environment: Readonly<Record<string, string>>, ...args: string[]): Promise<BrokerProcess> {
+    return BrokerProcess.of(manjuCommand(...args), environment)
+  }
+
+  /** Runs another command line that starts a broker, and waits until it listens. Killed with `await using`. */
+  static async of(
+    command: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<BrokerProcess> {
+    const broker = new BrokerProcess(command, environment)
     const timer = setTimeout(() => broker.child.kill("SIGKILL"), PATIENCE_MS)
     await broker.announced
     clearTimeout(timer)
     if (broker.isListening) return broker
     await broker.kill()
-    throw new Error(`manju ${args.join(" ")} does not listen: ${broker.said}${broker.logged}`)
+    throw new Error(`${command.join(" ")} does not listen: ${broker.said}${broker.logged}`)
   }
 
   get pid(): number {

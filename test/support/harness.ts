@@ -9,7 +9,7 @@ import mqtt from "mqtt-packet"
 import { allowAll } from "../../src/auth/allow.ts"
 import { Core } from "../../src/broker/core.ts"
 import { type Limits, type ListenerLimits, resolveLimits, resolveListenerLimits } from "../../src/broker/limits.ts"
-import type { Auth, Logger, Store } from "../../src/broker/ports.ts"
+import type { Auth, LogDetails, Logger, Store } from "../../src/broker/ports.ts"
 import type { Serving } from "../../src/broker/serving.ts"
 import type { ProtocolLevel } from "../../src/codec/index.ts"
 import { BlockPool, Connection, type Transport } from "../../src/connection/index.ts"
@@ -39,12 +39,17 @@ export function durable(level: ProtocolLevel = 5): ConnectFields {
 export class Harness {
   readonly clock = new ManualClock()
   readonly core: Core
+  /** What the broker has logged, as `level message`, and the details of each line. */
   readonly logged: string[] = []
+  readonly details: (LogDetails | undefined)[] = []
   readonly serving: Serving
   private readonly pool = new BlockPool()
 
   constructor(options: HarnessOptions = {}) {
-    const log = (level: string) => (message: string) => void this.logged.push(`${level} ${message}`)
+    const log = (level: string) => (message: string, details?: LogDetails) => {
+      this.logged.push(`${level} ${message}`)
+      this.details.push(details)
+    }
     const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") }
     const { limits, store, validatePayloadFormat = false } = options
     this.core = new Core(resolveLimits(limits), this.clock, logger, store, validatePayloadFormat)

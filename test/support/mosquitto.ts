@@ -52,7 +52,7 @@ export class Mosquitto implements AsyncDisposable {
 }
 
 /** A port that nobody listens on now: mosquitto takes no 0. */
-function freePort(): number {
+export function freePort(): number {
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } })
   listener.stop(true)
   return listener.port

@@ -23,7 +23,7 @@ const tellers = {
   onSessionExpired: (clientId) => `session expired ${clientId}`,
   onError: (error, where) => `error in ${where}: ${(error as Error).message}`,
   onStarted: () => "started",
-  onStopped: () => "stopped",
+  onStopped: ({ clients, cutOff, unstored }) => `stopped ${clients} ${cutOff} ${unstored}`,
 } satisfies { [Name in keyof Hooks]: (...about: Parameters<NonNullable<Hooks[Name]>>) => string }
 
 /** Registers observers, all of them or those named; the function gives what has been told since it was last called. */

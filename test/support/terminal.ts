@@ -39,6 +39,12 @@ export class Terminal implements Disposable {
     this.terminal.write(keys)
   }
 
+  /** Gives it another size, in columns and lines. The command is told, as it would be by a terminal that it is controlled by. */
+  resize(columns: number, rows: number): void {
+    this.terminal.resize(columns, rows)
+    if (this.child?.exitCode === null) this.child.kill("SIGWINCH")
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child!.kill(signal)
   }
@@ -50,6 +56,11 @@ export class Terminal implements Disposable {
     return { code, shown: this.shown }
   }
 
+  /** Waits for the end of the command: its exit code. */
+  exited(): Promise<number> {
+    return this.child!.exited
+  }
+
   /** How the terminal is set, in stty's words. */
   async settings(): Promise<string> {
     const before = this.shown.length
@@ -57,6 +68,11 @@ export class Terminal implements Disposable {
     await this.child!.exited
     await eventually(() => this.shown.endsWith("\n") && this.shown.length > before, "what stty says")
     return this.shown.slice(before)
+  }
+
+  /** Takes the terminal away from the command. */
+  close(): void {
+    this.terminal.close()
   }
 
   [Symbol.dispose](): void {

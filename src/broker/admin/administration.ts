@@ -7,7 +7,6 @@ import type {
   ClientQuery,
   LimitsReport,
   ListenerInfo,
-  LogLevel,
   MetricsSnapshot,
   Page,
   ReloadReport,
@@ -20,10 +19,13 @@ import type {
 import { ApplicationMessage } from "../application-message.ts"
 import type { Core } from "../core.ts"
 import { ManjuError } from "../errors.ts"
+import type { ExplainQuery, Explanation } from "../explanation.ts"
 import type { ConnectedClient } from "../hooks.ts"
 import { checkLimit, type LimitName, type Limits, limitDefinitions } from "../limits.ts"
+import { type AreaLevels, checkLogArea, checkLogLevel, type LogLevel } from "../log/areas.ts"
 import type { Store } from "../ports.ts"
 import { describeSession, describeSubscription } from "./describe.ts"
+import { explain } from "./explain/index.ts"
 import { pageOf, slicesOf } from "./page.ts"
 import { snapshotOf } from "./snapshot.ts"
 
@@ -40,7 +42,6 @@ export interface Surroundings {
 /** How many retained messages are forgotten before the store has to catch up. */
 const DELETED_AT_ONCE = 1000
 const EMPTY = Buffer.alloc(0)
-const LOG_LEVELS: readonly unknown[] = ["debug", "info", "warn", "error", "silent"] satisfies LogLevel[]
 
 export class Administration implements Admin {
   private readonly startedAt: number
@@ -161,6 +162,10 @@ export class Administration implements Admin {
     return count
   }
 
+  explain(query: ExplainQuery): Promise<Explanation> {
+    return explain(this.core, query)
+  }
+
   listeners(): ListenerInfo[] {
     const servings = new Map(Array.from(this.core.servings, (serving) => [serving.id, serving]))
     return this.surroundings.listeners().map((listener) => {
@@ -207,18 +212,17 @@ export class Administration implements Admin {
   }
 
   logLevel(): LogLevel | undefined {
-    const { level } = this.core.logger
-    return LOG_LEVELS.includes(level) ? (level as LogLevel) : undefined
+    return this.core.logger.level
   }
 
-  setLogLevel(level: LogLevel): void {
-    if (!LOG_LEVELS.includes(level)) {
-      throw new ManjuError("INVALID_OPTION", `a level is one of ${LOG_LEVELS.join(", ")}, not ${Bun.inspect(level)}`)
-    }
-    if (this.core.logger.level === undefined) {
-      throw new ManjuError("INVALID_OPTION", "the level of this logger cannot be changed: it has no property level")
-    }
-    this.core.logger.level = level
+  logAreas(): AreaLevels {
+    return this.core.logger.areas
+  }
+
+  setLogLevel(level: LogLevel, areas: AreaLevels = {}): void {
+    for (const each of [level, ...Object.values(areas)]) checkLogLevel(each)
+    for (const area of Object.keys(areas)) checkLogArea(area)
+    if (!this.core.logger.setLevels(level, areas)) throw new ManjuError("INVALID_OPTION", "there is no logger")
   }
 
   /** What changes the store waits until nobody is in the middle of routing. Throws `STORE_FAILED` while nothing can be stored. */

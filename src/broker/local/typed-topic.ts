@@ -24,7 +24,8 @@ import type { ApplicationMessage, MessageChanges } from "../application-message.
 import { isPromise } from "../decide.ts"
 import { ManjuError } from "../errors.ts"
 import type { Awaitable, Hooks } from "../hooks.ts"
-import type { Logger } from "../ports.ts"
+import type { Log } from "../log/log.ts"
+import { brief } from "../log/who.ts"
 import type { LocalSubscription, MessageHandler, SubscribeOptions } from "./subscription.ts"
 import { TopicPattern } from "./topic-pattern.ts"
 import { type Reading, type TypedHandler, TypedSubscription } from "./typed-subscription.ts"
@@ -124,7 +125,7 @@ const json: TopicCodec = {
  */
 export class TypedTopic<Params extends object, Input, Output> implements Disposable {
   private readonly host: TopicHost
-  private readonly logger: Logger
+  private readonly logger: Log
   private readonly topics: TopicPattern<Params>
   private readonly schema: StandardSchemaV1<Input, Output>
   private readonly codec: TopicCodec<Input>
@@ -133,7 +134,7 @@ export class TypedTopic<Params extends object, Input, Output> implements Disposa
   /** Called by `broker.topic`. */
   constructor(
     host: TopicHost,
-    logger: Logger,
+    logger: Log,
     pattern: string,
     schema: StandardSchemaV1<Input, Output>,
     options: TopicOptions<Input> = {},
@@ -306,8 +307,10 @@ export class TypedTopic<Params extends object, Input, Output> implements Disposa
   }
 
   private log(message: ApplicationMessage, issues: readonly StandardSchemaV1.Issue[]): void {
+    if (!this.logger.admits("skipped", "debug", this.pattern)) return
     const where = told(issues.map((issue) => pathOf(issue) || "the whole"))
-    this.logger.debug(`skipped, no payload of ${this.pattern}: ${message.topic}: ${where}`)
+    const topic = brief(message.topic)
+    this.logger.debug(`skipped, no payload of ${this.pattern}: ${topic}: ${where}`, { area: "message", topic })
   }
 }
 

@@ -20,7 +20,8 @@ const passing = new Set<number>([
   ...[Reason.AdministrativeAction, Reason.ConnectionRateExceeded, Reason.MaximumConnectTime],
 ])
 
-const inWords: Record<string, string> = {
+/** By the code of an error. */
+export const inWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
   ENOTFOUND: "there is no host of that name",
   EAI_AGAIN: "the name cannot be looked up now",

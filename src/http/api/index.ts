@@ -4,13 +4,14 @@ import type { Core } from "../../broker/core.ts"
 import type { Live } from "../live.ts"
 import { commonHeaders, Problem, type ProblemPart } from "../problem.ts"
 import { clientRoutes } from "./clients.ts"
+import { explainRoutes } from "./explain.ts"
 import { messageRoutes } from "./messages.ts"
 import { describeApi } from "./openapi.ts"
 import { operationRoutes } from "./operation.ts"
 import type { Route, Tools } from "./route.ts"
 
 /** Every route but the description itself. */
-export const routes: readonly Route[] = [...clientRoutes, ...messageRoutes, ...operationRoutes]
+export const routes: readonly Route[] = [...clientRoutes, ...messageRoutes, ...explainRoutes, ...operationRoutes]
 
 const DESCRIPTION_PATH = "/api/v1/openapi.json"
 

@@ -1,10 +1,40 @@
 /** What `/api/v1/live` sends: the data of each event. */
 import * as v from "valibot"
+import { type LogArea, logAreas } from "../../broker/log/areas.ts"
 import type { LiveEvents } from "../live.ts"
-import { count, described, named, shownPayload, time } from "./schemas.ts"
+import { count, described, named, shownPayload, text, time } from "./schemas.ts"
 
 const rate = (description = "A second, since the event before") =>
   described(v.pipe(v.number(), v.minValue(0)), description)
+
+const areas = Object.keys(logAreas) as LogArea[]
+
+const tracedMessage = named("TracedMessage", "What has become of a message.", () =>
+  v.strictObject({
+    time: time(),
+    topic: v.string(),
+    from: v.optional(
+      text("Who has published it; none: the broker or its service, or of what is late: nobody knows any more"),
+    ),
+    qos: v.optional(described(v.picklist([0, 1, 2]), "As it came; none: it did not come in, or this is late")),
+    retain: v.optional(v.boolean()),
+    payloadBytes: v.optional(count()),
+    refused: v.optional(text("Why it goes to nobody")),
+    fates: v.array(
+      v.strictObject({
+        clientId: v.optional(text("Who should get it; none: nobody of the share group")),
+        fate: described(
+          v.picklist(["sent", "queued", "dropped", "skipped"]),
+          "skipped: it is not for that one, although a subscription matches",
+        ),
+        reason: v.optional(text("Why it was dropped or skipped")),
+        share: v.optional(text("The share group through which it came, by its filter")),
+      }),
+    ),
+    moreReceivers: count("For whom there was no room among the fates"),
+    isLate: v.optional(described(v.literal(true), "What has become of an earlier one")),
+  }),
+)
 
 /** By the name of the event. */
 export const liveEvents = {
@@ -53,7 +83,16 @@ export const liveEvents = {
           time: time(),
           level: v.picklist(["debug", "info", "warn", "error"]),
           message: v.string(),
-          details: v.optional(described(v.unknown(), "Fields, where the broker gives any")),
+          details: v.strictObject({
+            area: described(v.picklist(areas), "What the line is about"),
+            clientId: v.exactOptional(v.string()),
+            username: v.exactOptional(v.string()),
+            remoteAddress: v.exactOptional(v.string()),
+            listener: v.exactOptional(v.string()),
+            reason: v.exactOptional(text("The name of an MQTT reason, or why a message was dropped")),
+            topic: v.exactOptional(v.string()),
+            omitted: v.exactOptional(count("How many lines have been left out, of which this one tells")),
+          }),
         }),
       ),
       omitted: count("Lines that there was no room for"),
@@ -83,6 +122,12 @@ export const liveEvents = {
           sent: count(),
         }),
       ),
+    }),
+  ),
+  trace: named("LiveTrace", "`event: trace`, once a second at most, only where there is something to tell.", () =>
+    v.strictObject({
+      messages: v.array(tracedMessage()),
+      omitted: count("Messages that there was no room for"),
     }),
   ),
 } satisfies { [name in keyof LiveEvents]: () => v.GenericSchema<LiveEvents[name]> }

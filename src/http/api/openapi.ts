@@ -1,7 +1,7 @@
 /** The description of the admin API, made from what serves it. */
 import { toJsonSchemaDefs } from "@valibot/to-json-schema"
 import type * as v from "valibot"
-import { version } from "../../../package.json" with { type: "json" }
+import { version } from "../../version.ts"
 import { type ProblemKind, problemKinds } from "../problem.ts"
 import { liveEvents } from "./live-schemas.ts"
 import type { Route } from "./route.ts"

@@ -57,8 +57,8 @@ export const operationRoutes: Route[] = [
     id: "getLogLevel",
     summary: "Which lines the log keeps",
     result: logLevel,
-    problems: { conflict: "The logger does not tell." },
-    handle: (_, { broker }) => ({ level: broker.admin.logLevel() ?? noLevel() }),
+    problems: { conflict: "There is no logger, or its own level is none of these." },
+    handle: (_, { broker }) => ({ level: broker.admin.logLevel() ?? noLevel(), areas: broker.admin.logAreas() }),
   }),
   route({
     method: "PUT",
@@ -66,10 +66,11 @@ export const operationRoutes: Route[] = [
     id: "setLogLevel",
     summary: "Which lines the log keeps from now on, until the next start",
     body: logLevel,
-    problems: { conflict: "The level of this logger cannot be changed." },
-    handle({ body: { level } }, { broker }) {
+    description: "Areas that are not named have the level of all.",
+    problems: { conflict: "There is no logger, or its own level is none of these." },
+    handle({ body: { level, areas } }, { broker }) {
       if (broker.admin.logLevel() === undefined) noLevel()
-      broker.admin.setLogLevel(level)
+      broker.admin.setLogLevel(level, areas)
     },
   }),
   route({
@@ -110,7 +111,7 @@ export const operationRoutes: Route[] = [
     id: "live",
     summary: "What happens, as it happens: Server-Sent Events",
     description:
-      "`event: figures` once a second, from the first second on (`LiveFigures`); what else is asked for at most once a second: `event: log` (`LiveLog`), `event: topics` (`LiveTopics`), `event: clients` (`LiveClients`). The data of each is JSON. A listener that reads too slowly misses events.",
+      "`event: figures` once a second, from the first second on (`LiveFigures`); what else is asked for at most once a second: `event: log` (`LiveLog`), `event: topics` (`LiveTopics`), `event: clients` (`LiveClients`), `event: trace` (`LiveTrace`). The data of each is JSON. A listener that reads too slowly misses events.",
     query: () =>
       v.strictObject({
         log: v.optional(
@@ -118,23 +119,31 @@ export const operationRoutes: Route[] = [
         ),
         topics: v.optional(text("What goes over topics that match this filter: the last value of each")),
         clients: v.optional(described(wholeNumber(1, 100), "How many of the busiest clients")),
+        trace: v.optional(text("What becomes of each message of topics that match this filter")),
+        traceClient: v.optional(text("Of these messages those that this client publishes, or should get")),
       }),
     result: () => v.string(),
     contentType: "text/event-stream",
     problems: { "too-many": "There are too many live streams." },
-    handle({ query: { topics, ...query } }, { core, live }) {
-      const filter = topics === undefined ? undefined : core.parseFilter(topics)
-      const isFilter = filter !== undefined && filter.shareName === undefined
-      if (topics !== undefined && !isFilter) throw noFilter(topics)
-      return live.open({ ...query, topics })
+    handle({ query }, { core, live }) {
+      for (const name of ["topics", "trace"] as const) {
+        const text = query[name]
+        const filter = text === undefined ? undefined : core.parseFilter(text)
+        const isFilter = filter !== undefined && filter.shareName === undefined
+        if (text !== undefined && !isFilter) throw noFilter(name, text)
+      }
+      return live.open(query)
     },
   }),
 ]
 
 function noLevel(): never {
-  throw new Problem("conflict", "the logger that the broker has been given has no level")
+  throw new Problem(
+    "conflict",
+    "the broker has been given no logger, or one with a level of its own that is none of these",
+  )
 }
 
-function noFilter(text: string): Problem {
-  return new Problem("invalid-request", `topics is no topic filter: ${JSON.stringify(text)}`)
+function noFilter(name: string, text: string): Problem {
+  return new Problem("invalid-request", `${name} is no topic filter: ${JSON.stringify(text)}`)
 }

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot"
 import { type LimitName, limitDefinitions } from "../../broker/limits.ts"
+import { type LogArea, logAreas, logLevels } from "../../broker/log/areas.ts"
 import { once } from "./route.ts"
 
 /** Those that have a name in the description. */
@@ -238,7 +239,24 @@ export const listener = named("Listener", "A listener that is open.", () =>
 export const logLevel = named(
   "LogLevel",
   "Which lines the log keeps: those of the level, and more important ones.",
-  () => v.strictObject({ level: v.picklist(["debug", "info", "warn", "error", "silent"]) }),
+  () =>
+    v.strictObject({
+      level: v.picklist(logLevels),
+      areas: v.optional(
+        described(
+          v.strictObject(
+            Object.fromEntries(
+              Object.entries(logAreas).map(([name, help]) => [
+                name,
+                v.exactOptional(described(v.picklist(logLevels), `Lines on ${help}`)),
+              ]),
+            ) as Record<LogArea, v.ExactOptionalSchema<v.PicklistSchema<typeof logLevels, undefined>, undefined>>,
+          ),
+          "Levels of areas that have another",
+        ),
+        {},
+      ),
+    }),
 )
 
 export const reloadReport = named("ReloadReport", "What a reload has found.", () =>

@@ -6,7 +6,7 @@
  * takes from it however it ends. Looking at the database and copying it need none.
  */
 import { constants, Database } from "bun:sqlite"
-import { existsSync, rmSync, statSync } from "node:fs"
+import { accessSync, existsSync, constants as may, rmSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { pathToFileURL } from "node:url"
 import { DrizzleQueryError } from "drizzle-orm"
@@ -93,7 +93,13 @@ export function naming<T>(path: string, act: () => T): T {
   } catch (error) {
     const { message } = error as Error
     if (message.startsWith(`${path} `)) throw error
-    const reason = noPlaceFor(path) ?? ((error instanceof DrizzleQueryError && error.cause?.message) || message)
+    const isForbidden = ["SQLITE_CANTOPEN", "SQLITE_READONLY"].some((code) =>
+      String((error as { code?: unknown }).code).startsWith(code),
+    )
+    const reason =
+      noPlaceFor(path) ??
+      (isForbidden ? forbiddenAt(path) : undefined) ??
+      ((error instanceof DrizzleQueryError && error.cause?.message) || message)
     throw new Error(`${path} cannot be used: ${reason.replaceAll("\n", " ")}`, { cause: error })
   }
 }
@@ -104,6 +110,21 @@ function noPlaceFor(path: string): string | undefined {
   const folder = dirname(path)
   if (!existsSync(folder)) return "its folder is not there"
   return statSync(folder).isDirectory() ? undefined : "its folder is none"
+}
+
+/** What we are not allowed to do with a file; beside it SQLite makes others. */
+function forbiddenAt(path: string): string | undefined {
+  const isAllowed = (file: string, mode: number) => {
+    try {
+      accessSync(file, mode)
+      return true
+    } catch {
+      return false
+    }
+  }
+  if (existsSync(path) && !isAllowed(path, may.R_OK)) return "no permission to read it"
+  if (existsSync(path) && !isAllowed(path, may.W_OK)) return "no permission to write it"
+  return isAllowed(dirname(path), may.W_OK) ? undefined : "no permission to write its folder"
 }
 
 /** Leaves one file: the log is empty, so that a copy of the database is all of it. Where the disk is full, the log stays. */

@@ -114,12 +114,29 @@ describe("the log's level", () => {
     expect([logger.level, broker.admin.logLevel()]).toEqual(["debug", "debug"])
   })
 
-  test("is not known, and cannot be changed, of a logger that has none", async () => {
+  test("is the broker's own, of a logger that has none, and at first keeps everything", async () => {
     const { broker } = await embed({ logger: silent })
-    expect(broker.admin.logLevel()).toBeUndefined()
-    expect(await refusal(() => broker.admin.setLogLevel("debug"))).toStartWith(
-      "INVALID_OPTION: the level of this logger",
+    expect(broker.admin.logLevel()).toBe("debug")
+    broker.admin.setLogLevel("warn")
+    expect(broker.admin.logLevel()).toBe("warn")
+  })
+
+  test("can be another in an area, until it is set again without", async () => {
+    const { broker } = await embed({ logger: silent })
+    broker.admin.setLogLevel("warn", { auth: "debug" })
+    expect([broker.admin.logLevel(), broker.admin.logAreas()]).toEqual(["warn", { auth: "debug" }])
+    broker.admin.setLogLevel("info")
+    expect([broker.admin.logLevel(), broker.admin.logAreas()]).toEqual(["info", {}])
+    const frob = { frob: "debug" } as object
+    expect(await refusal(() => broker.admin.setLogLevel("info", frob))).toStartWith(
+      "INVALID_OPTION: an area of the log",
     )
+  })
+
+  test("is not known, and cannot be set, where there is no logger", async () => {
+    await using broker = new Broker()
+    expect(broker.admin.logLevel()).toBeUndefined()
+    expect(await refusal(() => broker.admin.setLogLevel("debug"))).toBe("INVALID_OPTION: there is no logger")
   })
 
   test("is one of five", async () => {

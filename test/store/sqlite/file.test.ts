@@ -7,6 +7,8 @@ import { BrokerProcess, temporaryFolder } from "../../support/broker-process.ts"
 import { manju } from "../../support/command.ts"
 import { makeDatabase } from "../../support/database.ts"
 
+const flags = ["--tcp", "0", "--no-ws", "--no-http", "--log-format", "human"]
+
 setDefaultTimeout(60_000)
 
 function refusal(path: string): string {
@@ -73,7 +75,7 @@ test("a folder, and a path on which there can be no file: the message says so", 
   ] as const) {
     const path = join(folder.path, name)
     expect(refusal(path)).toBe(`${path} cannot be used: ${problem}`)
-    const started = await manju("--tcp", "0", "--no-ws", "--no-http", "--data", path)
+    const started = await manju(...flags, "--data", path)
     expect(started).toEqual({ code: 1, out: "", err: `manju: ${path} cannot be used: ${problem}\n` })
   }
   expect((await manju("check", "--data", folder.path)).err).toBe(
@@ -143,7 +145,7 @@ test("a second broker on the same file is refused", async () => {
   using folder = temporaryFolder()
   const path = join(folder.path, "manju.db")
   await using _first = await BrokerProcess.start("--data", path)
-  expect(await manju("--tcp", "0", "--no-ws", "--no-http", "--data", path)).toEqual({
+  expect(await manju(...flags, "--data", path)).toEqual({
     code: 1,
     out: "",
     err: `manju: ${path} cannot be used: another broker is using it\n`,

@@ -1,0 +1,45 @@
+import type { ExplanationSide, Finding, FindingCode, FindingEffect } from "../../explanation.ts"
+
+const order: readonly FindingEffect[] = ["stops", "may stop", "passes", "note"]
+
+/** When something has happened, and how often. */
+export type When = Partial<Pick<Finding, "count" | "firstAt" | "lastAt">>
+
+/** What is asked about, as what a client does. */
+export type Deed = Readonly<Record<ExplanationSide["outcome"], string>>
+
+/** What has been found at one end, in the order in which a message would have met it. */
+export class Findings {
+  private readonly found: Finding[] = []
+  private readonly clientId: string
+
+  constructor(clientId: string) {
+    this.clientId = clientId
+  }
+
+  add(effect: FindingEffect, code: FindingCode, words: string, when: When = {}): void {
+    this.found.push({ code, effect, words, ...when })
+  }
+
+  side(deed: Deed): ExplanationSide {
+    const { clientId } = this
+    const of = (effect: FindingEffect) => this.found.filter((finding) => finding.effect === effect)
+    const findings = order.flatMap(of)
+    const [first] = findings
+    const outcome = first?.effect === "stops" ? "no" : first?.effect === "may stop" ? "perhaps" : "yes"
+    const why = outcome === "yes" ? "nothing is in the way now" : first!.words
+    return { clientId, outcome, words: `${clientId} ${deed[outcome]}: ${why}`, findings }
+  }
+}
+
+/** `a`, `a and b`, `a, b and 7 more`: of many the first few. */
+export function some(names: readonly string[], most = 5, joint = "and"): string {
+  const shown = names.length > most + 1 ? [...names.slice(0, most), `${names.length - most} more`] : names
+  if (shown.length < 2) return shown.join()
+  return `${shown.slice(0, -1).join(", ")} ${joint} ${shown.at(-1)}`
+}
+
+/** `1 message`, `12 messages`. */
+export function counted(count: number, what: string): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`
+}
