@@ -7,6 +7,7 @@ import { describeExplain } from "./cli/explain.ts"
 import { complaintsOf, exitCodeOf, USAGE } from "./cli/failure.ts"
 import { takeFlags } from "./cli/flags.ts"
 import { describeHealth } from "./cli/health.ts"
+import { describeImport } from "./cli/import/index.ts"
 import { describePasswd } from "./cli/passwd.ts"
 import { describePub } from "./cli/pub.ts"
 import { start } from "./cli/start.ts"
@@ -53,6 +54,7 @@ function program(done: (code: number) => void): Command {
   const given = takeFlags(starting)
   describeCheck(command)
   describeConfig(command)
+  describeImport(command, done)
   command
     .command("backup")
     .description("copy a database, whether or not a broker is using it")
