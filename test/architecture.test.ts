@@ -10,19 +10,20 @@ const mayImport: Record<string, string[]> = {
   codec: ["codec"],
   router: ["codec", "router"],
   session: ["codec", "router", "session"],
-  broker: ["codec", "router", "session", "broker"],
+  broker: ["codec", "router", "session", "broker", "version.ts"],
   connection: ["codec", "router", "session", "broker", "connection"],
   listeners: ["codec", "router", "session", "broker", "connection", "listeners"],
   auth: ["auth", "broker/ports.ts"],
   store: ["store", "broker/ports.ts"],
   // What an operator sees is all of the broker; a dashboard is a listener over HTTP with a handler of its own.
-  http: ["codec", "broker", "listeners/web.ts", "listeners/websocket.ts", "http"],
+  http: ["codec", "broker", "listeners/web.ts", "listeners/websocket.ts", "http", "version.ts"],
   testing: ["codec", "router", "session", "broker", "connection", "listeners", "auth", "store", "http", "testing"],
   // Which limits there are the broker says, and which algorithms of tokens the auths do; they are not listed twice.
   config: ["codec", "broker", "auth", "config"],
+  "version.ts": [], // which of them knows what it has been made of
   "index.ts": ["codec", "router", "session", "broker", "connection", "listeners", "auth", "store", "http"],
-  cli: ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli"],
-  "cli.ts": ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli"],
+  cli: ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli", "version.ts"],
+  "cli.ts": ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli", "version.ts"],
 }
 
 /** Rooms that know neither the machine nor the time; of packages, only what computes. */
@@ -32,8 +33,11 @@ const computing = ["node:buffer"]
 /** Started from outside, so that nobody imports them. */
 const entries = [
   ...["index.ts", "cli.ts", "auth/conformance.ts", "store/conformance.ts", "store/sqlite/worker.ts"],
-  "testing/index.ts",
+  ...["testing/index.ts", "http/dashboard/index.html"],
 ]
+
+/** What runs in a browser: of the broker it knows types alone. */
+const isInBrowser = (path: string) => path.startsWith("http/dashboard/")
 
 const MOST_LINES = 350
 /** Files that may be longer, how long, and why that is better than two. */
@@ -51,6 +55,7 @@ const statements = [
   /^\s*export\s+(?:type\s+)?(?:\*(?:\s+as\s+[\w$]+)?|\{[^}]*\})\s+from\s+["']([^"']+)["']/gm,
   /^\s*import\s+["']([^"']+)["']/gm,
   /\b(?:import|require)\(\s*["']([^"']+)["']/g,
+  /^\s*<(?:link|script)\b[^>]*\s(?:href|src)="(\.[^"]+)"/gm,
 ]
 
 interface Source {
@@ -82,11 +87,18 @@ async function read(path: string): Promise<Source> {
   return { path, text, code, imports: importsOf(code).map((specifier) => resolve(path, specifier)) }
 }
 
-const generated = (path: string) => path.includes("/migrations/meta/") || path.endsWith(".d.ts")
+const generated = (path: string) => /\/migrations\/meta\/|\.d\.ts$|\/tsconfig\.json$/.test(path)
 const paths = (await Array.fromAsync(new Glob("**/*").scan(root))).filter((path) => !generated(path)).sort()
-const sources = await Promise.all(paths.filter((path) => path.endsWith(".ts")).map(read))
+const sources = await Promise.all(paths.filter((path) => /\.(?:tsx?|html)$/.test(path)).map(read))
 const ours = new Set(sources.map(({ path }) => path))
 const roomOf = (path: string) => path.split("/")[0]!
+
+/** What is loaded with it: its imports without those of types, and without what JSX brings. */
+function loadedBy({ path, text }: Pick<Source, "path" | "text">): string[] {
+  const transpiler = new Transpiler({ loader: path.endsWith(".tsx") ? "tsx" : "ts" })
+  const scanned = transpiler.scanImports(text.replace(/^#!.*/, "")).map((each) => resolve(path, each.path))
+  return scanned.filter((each) => !/^react(?:\/|$)/.test(each))
+}
 
 /** Every import of a file by a file that the rule forbids, as `a -> b`. */
 function forbidden(files: readonly Pick<Source, "path" | "imports">[]): string[] {
@@ -144,10 +156,9 @@ describe("this test", () => {
   })
 
   test("misses nothing that the transpiler sees", () => {
-    const transpiler = new Transpiler({ loader: "ts" })
-    for (const { path, text, imports } of sources) {
-      const scanned = transpiler.scanImports(text.replace(/^#!.*/, "")).map((each) => resolve(path, each.path))
-      expect([path, scanned.filter((each) => !imports.includes(each))]).toEqual([path, []])
+    for (const source of sources.filter(({ path }) => !path.endsWith(".html"))) {
+      const missed = loadedBy(source).filter((each) => !source.imports.includes(each))
+      expect([source.path, missed]).toEqual([source.path, []])
     }
   })
 
@@ -174,7 +185,9 @@ describe("the house", () => {
 
   test("every import of ours is of a file that is there", () => {
     const missing = sources.flatMap(({ path, imports }) =>
-      imports.filter((target) => target.endsWith(".ts") && !ours.has(target)).map((target) => `${path} -> ${target}`),
+      imports
+        .filter((target) => /^(?!uplot\/).*\.(?:tsx?|css)$/.test(target) && !paths.includes(target))
+        .map((target) => `${path} -> ${target}`),
     )
     expect(missing).toEqual([])
   })
@@ -213,8 +226,38 @@ describe("the house", () => {
     }
     load("cli.ts")
     expect(loaded).toContain("config/load.ts")
-    const rare = ["toml-eslint-parser", "@valibot/to-json-schema", "jose", "mqtt", "zod"]
+    const rare = [
+      "store/sqlite/index.ts",
+      "store/sqlite/file.ts",
+      "cli/secret.ts",
+      "http/page.ts",
+      "http/page-files.ts",
+      "toml-eslint-parser",
+      "@valibot/to-json-schema",
+      "jose",
+      "mqtt",
+      "zod",
+      "bun:ffi",
+      "node:v8",
+    ]
     expect(rare.filter((name) => loaded.has(name))).toEqual([])
+  })
+
+  test("what runs in a browser knows of the broker types alone, and nothing of Bun; nobody else knows more of it than its numbers", () => {
+    const packages = [/^(?:@?preact|uplot)(?:\/|$)/, /^eventsource-parser\/stream$/]
+    for (const source of sources) {
+      const { path, code, imports } = source
+      if (!isInBrowser(path)) {
+        const theirs = imports.filter((each) => isInBrowser(each) && each !== "http/dashboard/format.ts") // numbers for people
+        expect([path, theirs]).toEqual([path, []])
+      } else if (!path.endsWith(".html")) {
+        const strange = loadedBy(source).filter((each) => {
+          return !isInBrowser(each) && !packages.some((pattern) => pattern.test(each))
+        })
+        expect([path, strange]).toEqual([path, []])
+        expect([path, code.match(/\b(?:Bun|process|Buffer|require|import\.meta)\b/g)]).toEqual([path, null])
+      }
+    }
   })
 
   test("mqtt-packet is the client's half, and stays with manju/testing", () => {

@@ -3,7 +3,8 @@
  *
  * - `types/`: declarations of what the entry points export and nothing else, so that a service's `tsc` does not read our sources
  *   under its own flags, and needs no types of Bun. Members that are marked `@internal` are left out.
- * - `store-worker.txt`: the thread of the SQLite store in one piece, for services that are bundled or compiled.
+ * - `store-worker.txt`: the thread of the SQLite store in one piece, for services that are bundled or compiled;
+ * - `dashboard.txt`: the files of the dashboard's page, for them as well.
  *
  *     bun scripts/pack/index.ts     `bun pm pack` runs it as `prepack`
  */
@@ -13,6 +14,7 @@ import { $ } from "bun"
 import { rolldown } from "rolldown"
 import { dts } from "rolldown-plugin-dts"
 import manifest from "../../package.json" with { type: "json" }
+import { pieces } from "./pieces.ts"
 
 const root = join(import.meta.dir, "../..")
 const dist = join(root, "dist")
@@ -38,14 +40,9 @@ async function bundleTypes(): Promise<void> {
   await rm(declarations, { recursive: true })
 }
 
-async function bundleStoreWorker(): Promise<void> {
-  const { outputs } = await Bun.build({
-    entrypoints: [join(root, "src/store/sqlite/worker.ts")],
-    target: "bun",
-    minify: true,
-    banner: "/* manju, and drizzle-orm (Apache License 2.0) */",
-  })
-  await Bun.write(join(dist, "store-worker.txt"), outputs[0]!)
+async function writePieces(): Promise<void> {
+  const made = Object.entries(await pieces())
+  await Promise.all(made.map(([path, text]) => Bun.write(path, text)))
 }
 
-await Promise.all([bundleTypes(), bundleStoreWorker()])
+await Promise.all([bundleTypes(), writePieces()])

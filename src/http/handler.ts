@@ -4,10 +4,15 @@ import type { WebHandler } from "../listeners/web.ts"
 import { type DoorData, text } from "../listeners/websocket.ts"
 import { Access, type AdminOptions } from "./access.ts"
 import type { Api } from "./api/index.ts"
+import type { Collections } from "./collections.ts"
 import { liveness, readiness } from "./health.ts"
 import { Live } from "./live.ts"
 import { exposition } from "./metrics.ts"
+import type { Page } from "./page.ts"
 import { commonHeaders, Problem, problemOf } from "./problem.ts"
+
+/** Where the page's files are: beside them is nothing for which the page would have to be loaded. */
+const pagePaths: readonly string[] = ["/", "/dashboard.js", "/dashboard.css"]
 
 /** Answers what comes to `dashboard()`. */
 export class DashboardHandler implements WebHandler {
@@ -16,8 +21,12 @@ export class DashboardHandler implements WebHandler {
   private readonly access: Access | undefined
   private readonly metrics: boolean | undefined
   private readonly live: Live
+  /** Loaded with the first look at the metrics. */
+  private collections: Promise<Collections> | undefined
   /** The routes and their schemas are loaded when somebody asks for the first time: most listeners only tell how the broker is. */
   private api: Promise<Api> | undefined
+  /** And so is the page. */
+  private page: Promise<Page> | undefined
 
   /** `admin`: undefined: there is nothing to administer. */
   constructor(core: Core, place: { id: string; hostname: string }, admin: AdminOptions | undefined) {
@@ -28,11 +37,21 @@ export class DashboardHandler implements WebHandler {
     this.routes = { "/healthz": liveness, "/readyz": () => readiness(core), ...this.operatorRoutes() }
   }
 
-  /** Nothing that there is. */
-  readonly fetch = (): Response => nothingHere()
+  /** The page, for whom nothing has to be shown; else nothing that there is. */
+  readonly fetch = async (request: Request): Promise<Response> => {
+    const pathname = URL.parse(request.url)?.pathname // none where a Host header makes no URL
+    if (this.access === undefined || pathname === undefined || !pagePaths.includes(pathname)) return nothingHere()
+    try {
+      this.page ??= import("./page.ts").then(({ Page }) => new Page())
+      return await (await this.page).answer(request, pathname)
+    } catch (error) {
+      return this.failure(error)
+    }
+  }
 
   close(): void {
     this.live.close()
+    void this.collections?.then((collections) => collections.close())
   }
 
   private operatorRoutes(): WebHandler["routes"] {
@@ -49,7 +68,10 @@ export class DashboardHandler implements WebHandler {
         }
       }
     }
-    const scrape = async () => exposition(await core.broker!.admin.metrics())
+    const scrape = async () => {
+      this.collections ??= import("./collections.ts").then(({ Collections }) => new Collections(core.clock))
+      return exposition(await core.broker!.admin.metrics(), (await this.collections).read())
+    }
     return {
       "/api/*": guarded((request) => this.answer(request, access)),
       ...(metrics !== false && { "/metrics": guarded(scrape, metrics) }),
@@ -70,5 +92,5 @@ export class DashboardHandler implements WebHandler {
 }
 
 function nothingHere(): Response {
-  return text(404, "there is /healthz, /readyz, /metrics and /api/v1/openapi.json", commonHeaders)
+  return text(404, "there is /, /healthz, /readyz, /metrics and /api/v1/openapi.json", commonHeaders)
 }

@@ -4,6 +4,7 @@ import { renameSync } from "node:fs"
 import { join } from "node:path"
 import { Glob } from "bun"
 import manifest from "../../package.json" with { type: "json" }
+import type { PageFiles } from "../../src/http/page-files.ts"
 import { temporaryFolder } from "../support/broker-process.ts"
 import { plain } from "../support/command.ts"
 import { connect, endClients } from "../support/mqttjs.ts"
@@ -11,7 +12,7 @@ import { entryPoints, root, run, Service, strict, Tarball } from "../support/pac
 
 setDefaultTimeout(60_000)
 
-const MOST_PACKED_BYTES = 400_000
+const MOST_PACKED_BYTES = 600_000
 
 let tarball: Tarball
 let service: Service
@@ -48,14 +49,32 @@ const counting = `
   void main()
 `
 
+/** Looks at its own dashboard: what each of the page's files is, and its text. */
+const looking = `
+  import { Broker, dashboard } from "manju"
+
+  async function main() {
+    await using broker = new Broker()
+    const { port } = await broker.listen(dashboard({ port: 0 }))
+    for (const name of ["", "dashboard.js", "dashboard.css"]) {
+      const response = await fetch(\`http://127.0.0.1:\${port}/\${name}\`)
+      console.log(response.status, response.headers.get("content-type"), String(Bun.hash(await response.text())))
+    }
+  }
+
+  void main()
+`
+
 /** Of a run of `counting`. */
 const counted = (before: number) => ({ code: 0, out: `${before}\n`, err: "" })
 
 describe("the tarball", () => {
-  test("has the sources, their declarations, the store's thread in one piece, README and LICENSE, and nothing else", async () => {
-    const sources = (await Array.fromAsync(new Glob("src/**/*").scan(root))).filter((path) => !path.includes("/meta/"))
+  test("has the sources, their declarations, what goes into bundles in one piece, README and LICENSE, and nothing else", async () => {
+    const ours = /\/meta\/|\/tsconfig\.json$/ // of no use to others
+    const sources = (await Array.fromAsync(new Glob("src/**/*").scan(root))).filter((path) => !ours.test(path))
     const declarations = Object.values(manifest.exports).map(({ types }) => types.slice(2))
-    const expected = ["LICENSE", "README.md", "package.json", "dist/store-worker.txt", ...declarations, ...sources]
+    const pieces = ["dist/dashboard.txt", "dist/store-worker.txt"]
+    const expected = ["LICENSE", "README.md", "package.json", ...pieces, ...declarations, ...sources]
     const shared = [...files.keys()].filter((name) => /^dist\/types\/shared\d*\.d\.ts$/.test(name))
     expect([...files.keys()].sort()).toEqual([...expected, ...shared].sort())
   })
@@ -107,12 +126,27 @@ describe("installed in an empty project", () => {
     await service.write("service.ts", "")
   })
 
+  test("it shows the dashboard", async () => {
+    await service.write("looking.ts", looking)
+    expect(await service.bun(["looking.ts"])).toEqual(await seen())
+  })
+
   test("it runs, with a store, and the next run finds what the first has left", async () => {
     await service.write("counting.ts", counting)
     expect(await service.bun(["counting.ts"])).toEqual(counted(0))
     expect(await service.bun(["counting.ts"])).toEqual(counted(1))
   })
 })
+
+/** Of a run of `looking`: the page as the tarball has it. */
+async function seen() {
+  const page: PageFiles = await files.get("dist/dashboard.txt")!.json()
+  const lines = ["index.html", "dashboard.js", "dashboard.css"].map((name) => {
+    const { type, text } = page[name]!
+    return `200 ${type} ${Bun.hash(text)}\n`
+  })
+  return { code: 0, out: lines.join(""), err: "" }
+}
 
 describe("an import", () => {
   const observed = `
@@ -201,14 +235,36 @@ describe("the command", () => {
       await child.exited
     }
   })
+
+  test("is one binary that has the dashboard, made with bun build --compile", async () => {
+    using empty = temporaryFolder()
+    const binary = join(empty.path, "manju")
+    const cli = "node_modules/manju/src/cli.ts"
+    expect(await service.bun(["build", "--compile", cli, "--outfile", binary])).toMatchObject({ code: 0, err: "" })
+    const child = Bun.spawn([binary, "--tcp", "0", "--no-ws", "--http", "0"], {
+      cwd: empty.path,
+      env: plain,
+      stdio: ["ignore", "pipe", "pipe"],
+    })
+    try {
+      const page = await fetch(`http://127.0.0.1:${await portIn(child.stdout, "http")}/`)
+      expect({ status: page.status, text: await page.text() }).toEqual({
+        status: 200,
+        text: ((await files.get("dist/dashboard.txt")!.json()) as PageFiles)["index.html"]!.text,
+      })
+    } finally {
+      child.kill("SIGTERM")
+      await child.exited
+    }
+  })
 })
 
-/** The port of MQTT, as the command says it. */
-async function portIn(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<number> {
+/** The port that the command says it has: of MQTT, or of HTTP. */
+async function portIn(stdout: ReadableStream<Uint8Array<ArrayBuffer>>, scheme = "mqtt"): Promise<number> {
   let said = ""
   for await (const text of stdout.pipeThrough(new TextDecoderStream())) {
     said += text
-    const port = /mqtt:\/\/[^ ,]+:(\d+)/.exec(said)?.[1]
+    const port = new RegExp(`${scheme}://[^ ,]+:(\\d+)`).exec(said)?.[1]
     if (port !== undefined) return Number(port)
   }
   throw new Error(`it has not said where it listens: ${said}`)
@@ -217,14 +273,16 @@ async function portIn(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<
 describe("in one piece with a service", () => {
   const thread = "node_modules/manju/src/store/sqlite/worker.ts"
 
-  /** Builds a service in an empty folder, beside a worker.ts that is not the store's. */
-  async function build(...flags: string[]) {
+  /** Builds a service in an empty folder, beside a worker.ts and a page that are not manju's. */
+  async function build(program: string, ...flags: string[]) {
     const folder = temporaryFolder()
     const path = join(folder.path, "service")
-    await service.write("counting.ts", counting)
-    for (const place of [service.path, folder.path])
+    await service.write("service.ts", program)
+    for (const place of [service.path, folder.path]) {
       await Bun.write(join(place, "worker.ts"), 'throw new Error("not for you")')
-    const { code, err } = await service.bun(["build", "counting.ts", ...flags, "--outfile", path])
+      await Bun.write(join(place, "dashboard/index.html"), "not for you")
+    }
+    const { code, err } = await service.bun(["build", "service.ts", ...flags, "--outfile", path])
     expect({ code, err }).toEqual({ code: 0, err: "" })
     return {
       run: (...command: string[]) => run(folder.path, [...command, path]),
@@ -241,7 +299,7 @@ describe("in one piece with a service", () => {
 
   for (const flags of [[], ["--minify"], ["--bytecode"], ["--bytecode", "--format=esm"], ["worker.ts"]]) {
     test(`the store is in what bun build --compile ${flags.join(" ")} makes, and nothing else is asked for it`, async () => {
-      using built = await build("--compile", ...flags)
+      using built = await build(counting, "--compile", ...flags)
       const source = await Bun.file(join(service.path, thread)).text()
       await service.write(thread, 'throw new Error("not asked for")')
       expect(await built.run()).toEqual(counted(0))
@@ -252,9 +310,17 @@ describe("in one piece with a service", () => {
 
   for (const format of ["esm", "cjs"]) {
     test(`the store is in what bun build --target=bun --format=${format} makes`, async () => {
-      using built = await build("--target=bun", `--format=${format}`)
+      using built = await build(counting, "--target=bun", `--format=${format}`)
       expect(await withoutProject(() => built.run(process.execPath))).toEqual(counted(0))
       expect(await withoutProject(() => built.run(process.execPath))).toEqual(counted(1))
+    })
+  }
+
+  for (const flags of [["--compile"], ["--compile", "--minify", "--bytecode"], ["--target=bun"]]) {
+    test(`the dashboard is in what bun build ${flags.join(" ")} makes`, async () => {
+      using built = await build(looking, ...flags)
+      const bun = flags.includes("--compile") ? [] : [process.execPath]
+      expect(await withoutProject(() => built.run(...bun))).toEqual(await seen())
     })
   }
 })
