@@ -13,6 +13,7 @@ import { describePub } from "./cli/pub.ts"
 import { start } from "./cli/start.ts"
 import { complain, styled } from "./cli/stderr.ts"
 import { describeSub } from "./cli/sub.ts"
+import { describeTop } from "./cli/top.ts"
 import { fullVersion } from "./version.ts"
 
 const examples = `
@@ -66,6 +67,7 @@ function program(done: (code: number) => void): Command {
   describePub(command, done)
   describeSub(command, done)
   describeExplain(command, done)
+  describeTop(command, done)
   command.addHelpText("after", examples)
   return command
 }
