@@ -17,7 +17,7 @@ import type { LimitHit } from "./metrics.ts"
 
 /** Which part of a list. */
 export interface PageQuery {
-  /** How many at most, 1 to 1,000. Default: 100. */
+  /** How many at most, 1 to 1,000; there may be fewer where names or properties are long, `next` alone tells the last page. Default: 100. */
   limit?: number
   /** `next` of the page before. Default: from the beginning. */
   cursor?: string

@@ -5,18 +5,23 @@
 
 /** As it is when this is loaded: a test that replaces the timers does not mean this one. */
 const { setImmediate } = globalThis
-/** Pieces of work in a slice; each is some microseconds. */
 const SLICE = 250
 
 export class Pace {
+  private readonly slice: number
   private taken = 0
   private waiting: (() => void)[] = []
   private isScheduled = false
 
+  /** `slice`: how many pieces of work in a turn. Default: 250, for those of some microseconds. */
+  constructor(slice = SLICE) {
+    this.slice = slice
+  }
+
   /** Asks for the next piece of work. Undefined: it may be done at once. */
   next(): Promise<void> | undefined {
     this.schedule()
-    if (this.taken === SLICE) return new Promise((resolve) => this.waiting.push(resolve))
+    if (this.taken === this.slice) return new Promise((resolve) => this.waiting.push(resolve))
     this.taken++
     return undefined
   }
@@ -29,7 +34,7 @@ export class Pace {
 
   private begin(): void {
     this.isScheduled = false
-    const next = this.waiting.splice(0, SLICE)
+    const next = this.waiting.splice(0, this.slice)
     this.taken = next.length
     if (next.length > 0) this.schedule()
     for (const resolve of next) resolve()

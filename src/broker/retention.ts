@@ -54,8 +54,8 @@ export class Retention {
     this.messages.match(pattern, visit)
   }
 
-  /** The same, to go through in parts: what comes and goes meanwhile may be among them or not. */
-  matching(pattern: string): Generator<Message> {
+  /** The same, to go through in parts: see `RetainedMessages`. */
+  matching(pattern: string): Generator<Message | undefined> {
     return this.messages.matching(pattern)
   }
 

@@ -11,8 +11,11 @@ import type { Message, Session } from "../session/index.ts"
 
 const MOST_TOPICS = 500
 const PREVIEW_BYTES = 256
-/** How many names that do not match are remembered, so that they are not compared each time. */
+/** What the names of those topics may have together: strangers choose them. */
+const MOST_CHARACTERS = 524_288
+/** How many names that do not match are remembered, so that they are not compared each time, and how long they may be. */
 const MOST_OTHERS = 10_000
+const LONGEST_OTHER = 256
 const EVERY_TOPIC = 256
 
 /** What has gone over a topic since the last look. */
@@ -35,6 +38,8 @@ export interface Look {
 /** Somebody's look at the topics that a pattern matches. */
 export class TopicWatch implements Look {
   private samples = new Map<string, TopicSample>()
+  /** Of their names. */
+  private characters = 0
   /** Of topics for which there was no room. */
   private unseenMessages = 0
   private readonly others = new Set<string>()
@@ -63,10 +68,11 @@ export class TopicWatch implements Look {
   take(): { samples: TopicSample[]; unseenMessages: number } {
     const samples = [...this.samples.values()]
     const { unseenMessages } = this
-    if (samples.length === MOST_TOPICS) this.taken = Math.max(1, this.taken >> 1)
+    if (this.isFull) this.taken = Math.max(1, this.taken >> 1)
     else if (samples.length < MOST_TOPICS / 2) this.taken = Math.min(EVERY_TOPIC, this.taken * 2)
     this.salt = Math.floor(Math.random() * 0xffff_ffff)
     this.samples = new Map()
+    this.characters = 0
     this.unseenMessages = 0
     return { samples, unseenMessages }
   }
@@ -77,10 +83,10 @@ export class TopicWatch implements Look {
     if (others.has(name)) return undefined
     if (!matches(this.pattern, name)) {
       if (others.size === MOST_OTHERS) others.clear()
-      others.add(name)
+      if (name.length <= LONGEST_OTHER) others.add(name)
       return undefined
     }
-    if (samples.size === MOST_TOPICS || Math.imul(hash ^ this.salt, 0x9e37_79b1) >>> 24 >= this.taken) {
+    if (this.isFull || Math.imul(hash ^ this.salt, 0x9e37_79b1) >>> 24 >= this.taken) {
       this.unseenMessages++
       return undefined
     }
@@ -88,7 +94,12 @@ export class TopicWatch implements Look {
     const preview = this.memory.subarray(at, at + PREVIEW_BYTES)
     const sample: TopicSample = { topic: name, messages: 0, preview, payloadBytes: 0, qos: 0, retain: false }
     samples.set(name, sample)
+    this.characters += name.length
     return sample
+  }
+
+  private get isFull(): boolean {
+    return this.samples.size === MOST_TOPICS || this.characters >= MOST_CHARACTERS
   }
 }
 

@@ -7,7 +7,7 @@
  * a line of its own that is late. What was refused before it came in is only heard of.
  *
  * While nobody looks, nothing is done. While somebody does, it is done for messages that match, and a look-up for the others; so many are
- * kept until they are taken, and of each so many receivers.
+ * kept until they are taken, and of each so many receivers, as far as there is room for their names. What comes then is only counted.
  */
 import { deliveryQoS, type QoS, reasonText } from "../codec/index.ts"
 import { matches, type ShareGroup, type Target } from "../router/index.ts"
@@ -18,6 +18,8 @@ import { type Look, Sampler } from "./sampler.ts"
 
 const MOST_MESSAGES = 200
 const MOST_FATES = 50
+/** What the names in all of them may have together: strangers choose them. */
+const MOST_CHARACTERS = 524_288
 
 /** Which messages. */
 export interface TraceQuery {
@@ -72,6 +74,7 @@ interface Open {
 export class Trace implements Look {
   private messages: TracedMessage[] = []
   private omitted = 0
+  private characters = 0
   private open: Open | undefined
   private readonly core: Core
   private readonly pattern: string
@@ -101,6 +104,7 @@ export class Trace implements Look {
     const { messages, omitted } = this
     this.messages = []
     this.omitted = 0
+    this.characters = 0
     return { messages, omitted }
   }
 
@@ -111,6 +115,10 @@ export class Trace implements Look {
     if (!matches(this.pattern, topic.name)) return
     const { targets, groups } = this.core.router.route(topic)
     if (!this.concerns(from, targets, groups)) return
+    if (this.isFull) {
+      this.omitted++
+      return
+    }
     const traced = {
       ...{ time: Math.round(this.core.now()), topic: topic.name, ...(from && { from: from.clientId }) },
       ...{ qos, retain, payloadBytes, fates: [], moreReceivers: 0 },
@@ -122,7 +130,10 @@ export class Trace implements Look {
         sentBefore: new Map(members.map(({ subscriber }) => [subscriber.clientId, this.sentTo(subscriber.clientId)])),
       })),
     }
-    for (const target of targets) this.tell(this.foreseen(target, message, from))
+    for (const target of targets) {
+      if (this.hasRoomFor(target.subscriber.clientId)) this.tell(this.foreseen(target, message, from))
+      else traced.moreReceivers++
+    }
     queueMicrotask(() => this.close())
   }
 
@@ -155,8 +166,22 @@ export class Trace implements Look {
 
   private tell(fate: Fate): void {
     const { traced } = this.open!
-    if (traced.fates.length < MOST_FATES || fate.clientId === this.clientId) traced.fates.push(fate)
-    else traced.moreReceivers++
+    if (!this.hasRoomFor(fate.clientId)) {
+      traced.moreReceivers++
+      return
+    }
+    traced.fates.push(fate)
+    this.characters += lengthOf(fate)
+  }
+
+  /** For whom somebody asks there always is. */
+  private hasRoomFor(clientId: string | undefined): boolean {
+    if (clientId !== undefined && clientId === this.clientId) return true
+    return this.open!.traced.fates.length < MOST_FATES && this.characters < MOST_CHARACTERS
+  }
+
+  private get isFull(): boolean {
+    return this.messages.length >= MOST_MESSAGES || this.characters >= MOST_CHARACTERS
   }
 
   /** Something has gone wrong. */
@@ -166,7 +191,7 @@ export class Trace implements Look {
     const { open } = this
     if (about === "publish") {
       if (this.clientId !== undefined && this.clientId !== clientId) return
-      this.push({ time: Math.round(now), topic, from: clientId, refused: reason, fates: [], moreReceivers: 0 })
+      this.pushHeard({ time: Math.round(now), topic, from: clientId, refused: reason, fates: [], moreReceivers: 0 })
     } else if (open?.traced.topic === topic) {
       const known = open.traced.fates.find((each) => each.clientId === clientId)
       if (known !== undefined) Object.assign(known, { fate: "dropped", reason })
@@ -176,7 +201,7 @@ export class Trace implements Look {
       const fate: Fate = clientId.startsWith("$share/")
         ? { fate: "dropped", reason, share: clientId }
         : { clientId, fate: "dropped", reason }
-      this.push({ time: Math.round(now), topic, fates: [fate], moreReceivers: 0, isLate: true })
+      this.pushHeard({ time: Math.round(now), topic, fates: [fate], moreReceivers: 0, isLate: true })
     }
   }
 
@@ -201,12 +226,27 @@ export class Trace implements Look {
     this.push(traced)
   }
 
+  /** One that did not come in just now. */
+  private pushHeard(message: TracedMessage): void {
+    if (this.isFull) {
+      this.omitted++
+      return
+    }
+    for (const fate of message.fates) this.characters += lengthOf(fate)
+    this.push(message)
+  }
+
   private push(message: TracedMessage): void {
-    if (this.messages.length === MOST_MESSAGES) this.omitted++
-    else this.messages.push(message)
+    const { topic, from = "" } = message
+    this.characters += topic.length + from.length
+    this.messages.push(message)
   }
 
   private sentTo(clientId: string): number {
     return this.core.clients.get(clientId)?.view.counters.messagesSent ?? 0
   }
+}
+
+function lengthOf({ clientId = "", share = "" }: Fate): number {
+  return clientId.length + share.length
 }

@@ -6,13 +6,16 @@ import { Access, type AdminOptions } from "./access.ts"
 import type { Api } from "./api/index.ts"
 import type { Collections } from "./collections.ts"
 import { liveness, readiness } from "./health.ts"
-import { Live } from "./live.ts"
+import { isLive, Live } from "./live.ts"
 import { exposition } from "./metrics.ts"
 import type { Page } from "./page.ts"
 import { commonHeaders, Problem, problemOf } from "./problem.ts"
 
 /** Where the page's files are: beside them is nothing for which the page would have to be loaded. */
 const pagePaths: readonly string[] = ["/", "/dashboard.js", "/dashboard.css"]
+
+/** As `Bun.serve` has it: a connection is closed on which nothing has happened for so long. */
+const IDLE_SECONDS = 10
 
 /** Answers what comes to `dashboard()`. */
 export class DashboardHandler implements WebHandler {
@@ -62,8 +65,12 @@ export class DashboardHandler implements WebHandler {
         try {
           if (!isOpen) await access.check(request, server.requestIP(request)?.address ?? "unknown")
           server.timeout(request, 0) // a copy of a large store takes its time, and a live stream has no end
-          return await answer(request)
+          const response = await answer(request)
+          // What holds for this request would hold for its connection: nobody may keep those for ever that he does not use.
+          if (!isLive(response)) server.timeout(request, IDLE_SECONDS)
+          return response
         } catch (error) {
+          server.timeout(request, IDLE_SECONDS)
           return this.failure(error)
         }
       }

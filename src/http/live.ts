@@ -24,10 +24,14 @@ import { commonHeaders, Problem } from "./problem.ts"
 const INTERVAL_MS = 1000
 const MOST_STREAMS = 32
 const MOST_LINES = 200
-/** How many events may wait for a listener that is slow. */
+/** How many events may wait for a listener that is slow; a large one counts as several. */
 const MOST_EVENTS = 16
+const EVENT_BYTES = 65_536
 const NOTHING = { received: 0, sent: 0 }
 const levels = ["debug", "info", "warn", "error"] as const
+const TYPE = "text/event-stream"
+/** A proxy of nginx would else hold events back until it has many. */
+const headers = { ...commonHeaders, "Content-Type": TYPE, "X-Accel-Buffering": "no" }
 
 /** What is asked for beside figures. */
 export interface LiveRequest {
@@ -95,23 +99,26 @@ export class Live {
   private before: MetricsSnapshot | undefined
   private lastTickAt = 0
   private isTicking = false
+  private isClosed = false
 
   constructor(core: Core) {
     this.core = core
   }
 
-  /** Begins a stream. Throws a `Problem` where there are too many. */
+  /** Begins a stream. Throws a `Problem` where there are too many, and when the listener has closed meanwhile. */
   open(request: LiveRequest): Response {
+    if (this.isClosed) throw new Problem("unavailable", "the broker closes")
     if (this.streams.size >= MOST_STREAMS) {
       throw new Problem("too-many", `there are ${MOST_STREAMS} live streams already`, { "Retry-After": "10" })
     }
     const stream = new Stream(this.core, request, () => this.leave(stream))
     this.streams.add(stream)
     if (this.stopTicking === undefined) this.start()
-    return new Response(stream.body, { headers: { ...commonHeaders, "Content-Type": "text/event-stream" } })
+    return new Response(stream.body, { headers })
   }
 
   close(): void {
+    this.isClosed = true
     for (const stream of this.streams) stream.close()
   }
 
@@ -148,8 +155,15 @@ export class Live {
     const now = await this.core.broker!.admin.metrics()
     this.before = now
     const figures = before && eventOf("figures", figuresOf(now, before, lagMs))
-    for (const stream of [...this.streams]) await stream.tell(figures)
+    for (const stream of [...this.streams]) {
+      await stream.tell(figures).catch((error) => this.core.onBug(error)) // the others are told all the same
+    }
   }
+}
+
+/** Whether it is a stream of ours. */
+export function isLive(response: Response): boolean {
+  return response.headers.get("content-type") === TYPE
 }
 
 /** Somebody who listens. */
@@ -175,8 +189,8 @@ class Stream {
     const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
       this.controller = controller
     }
-    const strategy = new CountQueuingStrategy({ highWaterMark: MOST_EVENTS })
-    this.body = new ReadableStream({ start, cancel: () => this.end() }, strategy)
+    const size = (event: Uint8Array | undefined) => 1 + event!.length / EVENT_BYTES
+    this.body = new ReadableStream({ start, cancel: () => this.end() }, { highWaterMark: MOST_EVENTS, size })
     if (log !== undefined) this.watchLog(log)
     if (topics !== undefined) {
       this.topics = new TopicWatch(topics)
@@ -224,10 +238,11 @@ class Stream {
   }
 
   private tellLog(): void {
-    if (this.lines.length === 0) return
-    this.send(eventOf("log", { lines: this.lines, omitted: this.omittedLines }))
+    const { lines, omittedLines: omitted } = this
+    if (lines.length === 0) return
     this.lines = []
     this.omittedLines = 0
+    this.send(eventOf("log", { lines, omitted }))
   }
 
   private tellTopics(): void {

@@ -48,9 +48,12 @@ export class RetainedMessages<M> {
     walk(this.root, pattern.split("/"), 0, visit)
   }
 
-  /** The same messages, to go through in parts: what comes and goes meanwhile may be among them or not. */
-  matching(pattern: string): Generator<M> {
-    return select(this.root, pattern.split("/"), 0, true)
+  /**
+   * The same messages, to go through in parts: what comes and goes meanwhile may be among them or not. Undefined stands for a place that was
+   * looked at and has none: where little matches, the way is as long, and whoever goes it may have to pause.
+   */
+  matching(pattern: string): Generator<M | undefined> {
+    return select(this.root, pattern.split("/"))
   }
 }
 
@@ -92,19 +95,35 @@ function walk<M>(node: Node<M>, levels: string[], depth: number, visit: (message
   }
 }
 
-function* select<M>(node: Node<M>, levels: string[], depth: number, isRoot: boolean): Generator<M> {
-  const level = levels[depth]
-  if ((level === undefined || level === "#") && node.message !== undefined) yield node.message
-  if (level === undefined || node.children === undefined) return
-  if (level !== "#" && level !== "+") {
-    const child = node.children.get(level)
-    if (child !== undefined) yield* select(child, levels, depth + 1, false)
-    return
+/** Nodes that are still to be looked at, and for which level of the pattern. */
+interface Way<M> {
+  readonly nodes: Iterator<Node<M> | undefined>
+  readonly depth: number
+}
+
+/** Not recursive: what is yielded would go through a generator for each level. */
+function* select<M>(root: Node<M>, levels: string[]): Generator<M | undefined> {
+  const ways: Way<M>[] = [{ nodes: [root].values(), depth: 0 }]
+  for (let way = ways.at(-1); way !== undefined; way = ways.at(-1)) {
+    const { value: node, done } = way.nodes.next()
+    if (done) {
+      ways.pop()
+      continue
+    }
+    const level = levels[way.depth]
+    yield level === undefined || level === "#" ? node?.message : undefined
+    const below = level !== undefined && node?.children !== undefined && nodesBelow(node.children, level, node === root)
+    if (below) ways.push({ nodes: below, depth: level === "#" ? way.depth : way.depth + 1 })
   }
-  for (const [name, child] of node.children) {
-    if (isRoot && name.startsWith("$")) continue // [MQTT-4.7.2-1]
-    yield* select(child, levels, level === "#" ? depth : depth + 1, false)
-  }
+}
+
+function nodesBelow<M>(children: Map<string, Node<M>>, level: string, isTop: boolean): Way<M>["nodes"] {
+  if (level !== "#" && level !== "+") return [children.get(level)].values()
+  return isTop ? unhidden(children) : children.values()
+}
+
+function* unhidden<M>(children: Map<string, Node<M>>): Generator<Node<M> | undefined> {
+  for (const [name, child] of children) yield name.startsWith("$") ? undefined : child // [MQTT-4.7.2-1]
 }
 
 function visitAll<M>(node: Node<M>, depth: number, visit: (message: M) => void): void {

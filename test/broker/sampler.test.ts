@@ -115,3 +115,28 @@ describe("of more topics than there is room for", () => {
     expect([take().samples.length, take().unseenMessages]).toEqual([100, 0])
   })
 })
+
+describe("names that strangers make long", () => {
+  const long = (n: number) => `${n}/`.padEnd(60_000, "x")
+
+  test("have room for so many characters together; what goes over the others is counted", () => {
+    const { harness, take } = watched("#")
+    const publisher = harness.client("publisher")
+    for (let n = 0; n < 50; n++) publisher.publish(long(n), "x")
+    const { samples, unseenMessages } = take()
+    expect([samples.length, unseenMessages]).toEqual([9, 41])
+    publisher.publish("short", "x")
+    take()
+    publisher.publish("short", "x")
+    expect(take().lines).toEqual(["short 1x x 1 0"])
+  })
+
+  test("are not remembered where they do not match", () => {
+    const harness = new Harness()
+    const watch = new TopicWatch("a")
+    Sampler.watch(harness.core, watch)
+    const publisher = harness.client("publisher")
+    for (let n = 0; n < 50; n++) publisher.publish(long(n), "x").publish(`short ${n}`, "x")
+    expect((watch as unknown as { others: ReadonlySet<string> }).others.size).toBe(50)
+  })
+})

@@ -188,6 +188,49 @@ describe("who looks", () => {
     expect([messages.length, omitted]).toEqual([200, 50])
   })
 
+  test("is told of 50 share groups, too", () => {
+    const { harness, lines } = traced()
+    for (let n = 0; n < 60; n++) harness.client(`dash-${n}`, durable()).subscribe(`$share/g${n}/a`).drop()
+    harness.client("pump").publish("a", "x")
+    const [line] = lines()
+    expect(line!.match(/skipped/g)!.length).toBe(50)
+    expect(line).toEndWith("and 10 more")
+  })
+
+  test("is told of as many messages and receivers as there is room for the names that strangers have made long", () => {
+    const { harness, trace } = traced()
+    const long = (name: string) => name.padEnd(60_000, "x")
+    for (let n = 0; n < 20; n++) harness.client(long(`dash-${n}`)).subscribe("a/#")
+    const pump = harness.client("pump")
+    pump.publish("a/0", "x").publish("a/1", "x")
+    const [first, ...others] = trace.take().messages
+    expect([first!.fates.length, first!.moreReceivers, others]).toEqual([9, 11, []])
+    for (let n = 0; n < 20; n++) pump.publish(long(`b/${n}`), "x")
+    const { messages, omitted } = trace.take()
+    expect([messages.length, omitted]).toEqual([9, 11])
+  })
+
+  test("has what there is no room for counted, and nothing else is done for it", () => {
+    const { harness, trace } = traced()
+    harness.client("dash").subscribe("a", { qos: 1 })
+    const dash = harness.core.sessions.get("dash")!
+    const isReadyFor = dash.isReadyFor.bind(dash)
+    let asked = 0
+    dash.isReadyFor = (qos) => {
+      asked++
+      return isReadyFor(qos)
+    }
+    const pump = harness.client("pump")
+    for (let n = 0; n < 200; n++) pump.publish("a", "x", { qos: 1 })
+    const askedByThen = asked
+    for (let n = 0; n < 1000; n++) pump.publish("a", "x", { qos: 1 })
+    harness.core.sampler = undefined
+    const afterwards = asked
+    for (let n = 0; n < 1000; n++) pump.publish("a", "x", { qos: 1 })
+    expect(afterwards - askedByThen).toBe(asked - afterwards)
+    expect(trace.take().omitted).toBe(1000)
+  })
+
   test("no more leaves nothing behind", () => {
     const authorize = (_: unknown, __: string, topic: string) => topic === "a"
     const { harness, end, lines } = traced({}, { auth: { authenticate: () => true, authorize } })

@@ -1,5 +1,6 @@
 /** Who may administer: what is shown, where from, and what a browser has been made to send. */
 import { describe, expect, test } from "bun:test"
+import type { Server } from "bun"
 import type { AdminOptions } from "../../src/http/access.ts"
 import { dashboard } from "../../src/http/index.ts"
 import { type Asked, handled } from "../support/http.ts"
@@ -257,5 +258,26 @@ describe("options that make no sense are refused", () => {
       expect(() => dashboard({ admin })).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }))
       expect(() => dashboard({ admin })).toThrow(named)
     })
+  }
+})
+
+test("no connection may stay for ever because of what was asked over it once, but for a live stream", async () => {
+  const { handler } = await handled({})
+  for (const [path, status, seconds] of [
+    ["/api/v1/limits", 200, 10],
+    ["/api/v1/nothing", 404, 10],
+    ["/metrics", 200, 10],
+    ["/api/v1/live", 200, 0],
+  ] as const) {
+    let last: number | undefined
+    const timeout = (_: Request, given: number) => {
+      last = given
+    }
+    const server = { requestIP: () => ({ address: "127.0.0.1" }), timeout } as unknown as Server<never>
+    const request = new Request(`http://127.0.0.1:8080${path}`, { headers: { Host: "127.0.0.1:8080" } })
+    const route = handler.routes[path === "/metrics" ? path : "/api/*"]!
+    const response = await route(request, server)
+    expect([path, response.status, last]).toEqual([path, status, seconds])
+    await response.body?.cancel()
   }
 })

@@ -369,6 +369,22 @@ describe("what is asked wrongly is answered with what is wrong", () => {
     ).toBe(413)
   })
 
+  test("a parameter that every object seems to have", async () => {
+    for (const name of ["constructor", "__proto__", "toString"]) {
+      const { status, body } = await ask("GET", `/api/v1/limits?${name}=1`)
+      expect([status, body.errors]).toEqual([400, [{ name, detail: "is no parameter; it takes none" }]])
+    }
+  })
+
+  test("JSON that is too deep to be sent", async () => {
+    const body = `{"topic":"a","json":${"[".repeat(200_000)}${"]".repeat(200_000)}}`
+    const headers = { "Content-Type": "application/json" }
+    expect((await ask("POST", "/api/v1/publish", { body, headers })).body).toMatchObject({
+      type: "urn:manju:invalid-request",
+      detail: expect.stringContaining("json cannot be sent"),
+    })
+  })
+
   test("a method that a path does not take, and a path that there is not", async () => {
     const headers = authorized
     const put = await served.ask("/api/v1/limits", { method: "PUT", headers })
@@ -381,12 +397,12 @@ describe("what is asked wrongly is answered with what is wrong", () => {
       const { status, body } = await served.ask(path, { headers })
       expect([path, status, body.type]).toEqual([path, 404, "urn:manju:not-found"])
     }
-    for (const path of ["/", "/api", "/index.html"]) expect((await served.ask(path, { headers })).status).toBe(404)
+    for (const path of ["/api", "/index.html"]) expect((await served.ask(path, { headers })).status).toBe(404)
   })
 })
 
 test("no answer is kept by anybody, nor taken for something else", async () => {
-  for (const path of ["/api/v1/limits", "/api/v1/nothing", "/api/v1/openapi.json", "/metrics", "/readyz", "/"]) {
+  for (const path of ["/api/v1/limits", "/api/v1/nothing", "/api/v1/openapi.json", "/metrics", "/readyz", "/nothing"]) {
     const { headers } = await served.ask(path, { headers: authorized })
     expect([path, headers.get("cache-control")]).toEqual([path, "no-store"])
     if (path !== "/readyz") expect([path, headers.get("x-content-type-options")]).toEqual([path, "nosniff"])

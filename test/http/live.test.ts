@@ -234,6 +234,44 @@ describe("who does not read", () => {
   })
 })
 
+describe("who does not read", () => {
+  test("has no more waiting for it than a MiB and an event, however long the names are that strangers choose", async () => {
+    const { core, clock, client } = await embed()
+    const live = new Live(core)
+    const { body } = live.open({ topics: "#", trace: "#" })
+    const publisher = client("publisher")
+    for (let second = 0; second < 20; second++) {
+      for (let n = 0; n < 20; n++) publisher.publish(`${second}/${n}/`.padEnd(60_000, "x"), "x")
+      clock.advance(1)
+      await settled()
+    }
+    live.close()
+    const { length } = await new Response(body).text()
+    expect(length).toBeGreaterThan(500_000)
+    expect(length).toBeLessThan(2_500_000)
+  })
+})
+
+test("a line that makes no JSON is left out, and holds up nobody", async () => {
+  const { core, clock, live, logged, tick } = await started({ log: "debug" })
+  const other = listen(live, { clock })
+  await other.take()
+  core.logger.info("odd", { ...details, reason: 1n as never })
+  expect((await tick()).map(({ name }) => name)).toEqual(["figures"])
+  expect((await other.take()).map(({ name }) => name)).toEqual(["figures"])
+  expect(logged.join()).toContain("BigInt")
+  core.logger.info("next", details)
+  expect(named(await tick(), "log").lines.at(-1)).toMatchObject({ message: "next" })
+})
+
+test("none begins when the listener has closed, while somebody is being looked at who asks for one", async () => {
+  const { core, clock } = await embed()
+  const live = new Live(core)
+  live.close()
+  expect(() => live.open({})).toThrow("the broker closes")
+  expect(clock.recurringCount).toBe(0)
+})
+
 describe("when nobody listens", () => {
   /** What a stream leaves in the broker while it is open. */
   const left = (core: Core) => [core.sampler, (core.logger as unknown as { watchers: unknown[] }).watchers.length]
@@ -287,6 +325,7 @@ describe("over a socket", () => {
       signal: controller.signal,
     })
     expect([status, headers.get("content-type")]).toEqual([200, "text/event-stream"])
+    expect(headers.get("x-accel-buffering")).toBe("no")
     const publishing = setInterval(() => void broker.publish("t", "x"), 20)
     let text = ""
     for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {

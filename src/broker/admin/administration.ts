@@ -70,6 +70,7 @@ export class Administration implements Admin {
           if (listener !== undefined && client.listener !== listener) return false
           return isNamed(client.clientId, client.username, client.remoteAddress)
         },
+        bytes: ({ client }) => client!.clientId.length + (client!.username?.length ?? 0),
         item: ({ view }) => view,
       },
       page,
@@ -86,6 +87,9 @@ export class Administration implements Admin {
           if (username !== undefined && session.username !== username) return false
           if (isConnected !== undefined && (session.outlet !== undefined) !== isConnected) return false
           return isNamed(session.clientId, session.username ?? undefined)
+        },
+        bytes: ({ clientId, username, will }) => {
+          return clientId.length + (username?.length ?? 0) + (will?.topic.name.length ?? 0)
         },
         item: describeSession,
       },
@@ -118,6 +122,7 @@ export class Administration implements Admin {
         entries: subscriptionsOf(some, topicFilter),
         key: ({ subscriber, filter }) => [subscriber.clientId, filter.text],
         includes: ({ filter }) => topic === undefined || matches(filter.pattern, topic),
+        bytes: ({ subscriber, filter }) => subscriber.clientId.length + filter.text.length,
         item: describeSubscription,
       },
       page,
@@ -132,6 +137,7 @@ export class Administration implements Admin {
         entries: core.retained.matching(this.patternOf(topicFilter)),
         key: ({ topic }) => [topic.name],
         includes: (message) => !message.isExpired(now),
+        bytes: ({ topic, propertiesStart, propertiesEnd }) => topic.bytes.length + propertiesEnd - propertiesStart,
         item: (message) => ApplicationMessage.of(message, now),
       },
       page,
@@ -152,8 +158,9 @@ export class Administration implements Admin {
     await this.beginChange()
     let count = 0
     for await (const slice of slicesOf(core.retained.matching(pattern))) {
-      for (const { topic } of slice) {
-        core.retained.put(Message.create(topic, EMPTY, 1, true, {}, core.now()))
+      for (const message of slice) {
+        if (message === undefined) continue
+        core.retained.put(Message.create(message.topic, EMPTY, 1, true, {}, core.now()))
         if (++count % DELETED_AT_ONCE === 0) break
       }
       if (core.changes.isStrained || count % DELETED_AT_ONCE === 0) await core.changes.settled()
@@ -249,12 +256,12 @@ function containing(text: string | undefined): (...names: (string | undefined)[]
 function* subscriptionsOf(
   sessions: Iterable<Session>,
   topicFilter: string | undefined,
-): Generator<Subscription<Session>> {
+): Generator<Subscription<Session> | undefined> {
   for (const { subscriptions } of sessions) {
-    if (topicFilter === undefined) yield* subscriptions.values()
+    if (topicFilter !== undefined) yield subscriptions.get(topicFilter)
     else {
-      const subscription = subscriptions.get(topicFilter)
-      if (subscription !== undefined) yield subscription
+      yield undefined
+      yield* subscriptions.values()
     }
   }
 }

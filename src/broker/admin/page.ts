@@ -2,24 +2,35 @@
  * Pages of long lists, found without holding up the broker and without a sorted copy of anything: one pass over all there is, in slices,
  * keeping the few that come next.
  */
+import { createHash } from "node:crypto"
 import type { Page, PageQuery } from "../admin.ts"
 import { ManjuError } from "../errors.ts"
+import { Pace } from "../pace.ts"
 
 const STANDARD_LIMIT = 100
 const LARGEST_LIMIT = 1000
+/** A page ends before its limit where what strangers have chosen, names and properties, makes its items this large. */
+const LARGEST_PAGE_BYTES = 524_288
+/** Of longer names the beginning is sorted by, and a digest: a cursor is part of an address, which has an end. */
+const LONGEST_KEY = 500
 /** How long a slice may keep everybody waiting, and after how many entries that is looked at. */
 const SLICE_MS = 2
 const ENTRIES_BETWEEN_LOOKS = 64
+/** However many lists are gone through at once: a slice of one of them in each turn. */
+const pace = new Pace(1)
 
 /** By what a list is sorted; of two parts where one is not enough. */
 export type Key = readonly [first: string, second?: string]
 
 export interface List<Entry, Item> {
-  readonly entries: Iterable<Entry>
+  /** Undefined: there was nothing, and looking for it has taken its time. */
+  readonly entries: Iterable<Entry | undefined>
   /** Unique, and always the same for an entry. */
   key(entry: Entry): Key
   /** Default: all. */
   includes?(entry: Entry): boolean
+  /** How large its names and properties are, about. */
+  bytes(entry: Entry): number
   item(entry: Entry): Item
 }
 
@@ -34,19 +45,28 @@ export async function pageOf<Entry, Item>(list: List<Entry, Item>, query: PageQu
   let total = 0
   for await (const slice of slicesOf(list.entries)) {
     for (const entry of slice) {
-      if (list.includes?.(entry) === false) continue
+      if (entry === undefined || list.includes?.(entry) === false) continue
       total++
-      const key = list.key(entry)
+      const key = list.key(entry).map(bounded) as unknown as Key
       if (after === undefined || compare(key, after) > 0) found.offer(key, entry)
     }
   }
   const sorted = found.take()
-  const items = sorted.slice(0, limit)
+  let bytes = 0
+  const items = sorted.slice(0, limit).filter(({ entry }, index) => {
+    bytes += list.bytes(entry)
+    return index === 0 || bytes <= LARGEST_PAGE_BYTES
+  })
   return {
     items: items.map(({ entry }) => list.item(entry)),
     total,
-    next: sorted.length > limit ? encode(items.at(-1)!.key) : undefined,
+    next: sorted.length > items.length ? encode(items.at(-1)!.key) : undefined,
   }
+}
+
+function bounded(name = ""): string {
+  if (name.length <= LONGEST_KEY) return name
+  return name.slice(0, LONGEST_KEY) + createHash("sha256").update(name).digest("base64url")
 }
 
 /** Goes through something long in slices, between which everybody else has their turn. */
@@ -65,10 +85,9 @@ export async function* slicesOf<Entry>(entries: Iterable<Entry>): AsyncGenerator
       if (count % ENTRIES_BETWEEN_LOOKS === 0 && performance.now() - begunAt > SLICE_MS) return
     }
   }
-  for (;;) {
+  while (!isDone) {
+    await pace.next()
     yield slice()
-    if (isDone) return
-    await new Promise((resolve) => setImmediate(resolve))
   }
 }
 

@@ -56,7 +56,7 @@ function queryOf(request: Request, route: Route): unknown {
   const given = new URL(request.url).searchParams
   const parts: ProblemPart[] = []
   for (const name of new Set(given.keys())) {
-    if (!(name in entries)) {
+    if (!Object.hasOwn(entries, name)) {
       const known = Object.keys(entries)
       const detail = `is no parameter; ${known.length === 0 ? "it takes none" : `there are ${known.join(", ")}`}`
       parts.push({ name, detail })

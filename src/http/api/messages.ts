@@ -78,7 +78,7 @@ export const messageRoutes: Route[] = [
     problems: { unavailable: "It must be stored, and the store fails." },
     async handle({ body: { topic, payload, payloadBase64, json, properties, ...options } }, { broker }) {
       const bytes = payloadBase64 === undefined ? undefined : Buffer.from(payloadBase64, "base64")
-      const characters = json === undefined ? (payload ?? "") : JSON.stringify(json)
+      const characters = json === undefined ? (payload ?? "") : textOf(json)
       const { correlationDataBase64: correlation, ...rest } = properties ?? {}
       const travelling: PublishProperties = {
         ...given(rest),
@@ -88,6 +88,14 @@ export const messageRoutes: Route[] = [
     },
   }),
 ]
+
+function textOf(json: unknown): string {
+  try {
+    return JSON.stringify(json)
+  } catch (error) {
+    throw new Problem("invalid-request", `json cannot be sent: ${error instanceof Error ? error.message : error}`)
+  }
+}
 
 function nothing(topic: string): never {
   throw new Problem("not-found", `nothing is retained for ${JSON.stringify(topic)}`)

@@ -22,7 +22,7 @@ function Shell() {
   }, [])
   const { view: asked, of } = place.value
   const name = asked === "" ? first! : asked
-  const view = views[name]
+  const view = Object.hasOwn(views, name) ? views[name] : undefined
   const title = view?.title ?? "Nothing here"
   const main = useRef<HTMLElement>(null)
   const key = `${name}/${of}`

@@ -29,6 +29,28 @@ function said({ findings }: ExplanationSide, code: FindingCode): string[] {
   return findings.filter((finding) => finding.code === code).map(({ effect, words }) => `${effect}: ${words}`)
 }
 
+test("thousands of subscriptions are gone through in slices, and others have their turn in between", async () => {
+  const { harness, core, receive } = explaining()
+  harness.client("dash").subscribe(["a", "b"])
+  const { subscriptions } = core.sessions.get("dash")!
+  const [one] = [...subscriptions.values()]
+  subscriptions.values = function* slowly() {
+    for (let n = 0; n < 640; n++) {
+      if (n % 64 === 0) for (const until = performance.now() + 3; performance.now() < until; );
+      yield one!
+    }
+  } as typeof subscriptions.values
+  let turns = 0
+  let isDone = false
+  setImmediate(function again(): void {
+    turns++
+    if (!isDone) setImmediate(again)
+  })
+  expect((await receive("dash", "a")).outcome).toBe("yes")
+  isDone = true
+  expect(turns).toBeGreaterThan(5)
+})
+
 describe("a message that goes well", () => {
   test("is allowed, goes to somebody, and nothing is in its way", async () => {
     const { harness, core } = explaining()

@@ -9,14 +9,19 @@ interface Entry {
   readonly name: string
 }
 
-const listOf = (entries: Iterable<Entry>, includes?: (entry: Entry) => boolean) => ({
+const listOf = (entries: Iterable<Entry | undefined>, includes?: (entry: Entry) => boolean) => ({
   entries,
   key: ({ owner, name }: Entry) => [owner, name] as const,
   ...(includes && { includes }),
+  bytes: ({ owner, name }: Entry) => owner.length + name.length,
   item: ({ owner, name }: Entry) => `${owner}/${name}`,
 })
 
-async function all(entries: Iterable<Entry>, limit: number, includes?: (entry: Entry) => boolean): Promise<string[][]> {
+async function all(
+  entries: Iterable<Entry | undefined>,
+  limit: number,
+  includes?: (entry: Entry) => boolean,
+): Promise<string[][]> {
   const pages: string[][] = []
   let query: PageQuery = { limit }
   for (;;) {
@@ -85,6 +90,37 @@ describe("the pages of a list", () => {
     expect(await all([twice, twice, twice, twice, { owner: "a", name: "c" }], 1)).toEqual([["a/b"], ["a/c"]])
   })
 
+  test("leave out what is nothing on the way", async () => {
+    const [a, b] = ["a", "b"].map((name) => ({ owner: "o", name }))
+    expect(await all([undefined, b, undefined, undefined, a], 1)).toEqual([["o/a"], ["o/b"]])
+  })
+
+  test("are shorter where strangers have chosen long names, and there is one item at least", async () => {
+    const long = Array.from({ length: 30 }, (_, n) => ({ owner: `${n + 10}`, name: "x".repeat(65_000) }))
+    const giant = { owner: "giant", name: "x".repeat(2_000_000) }
+    const pages = await all([...long, giant, { owner: "z", name: "small" }], 1000)
+    expect(pages.map((page) => page.length)).toEqual([8, 8, 8, 6, 1, 1])
+    expect(pages.flat()).toEqual(sorted([...long, giant, { owner: "z", name: "small" }]))
+  })
+
+  test("go on with a cursor that fits an address, and miss nothing, however long and alike names are", async () => {
+    for (const filler of ["x", "\u0001", "\u{1f95f}"]) {
+      const entries = Array.from({ length: 50 }, (_, n) => ({
+        owner: filler.repeat(5000),
+        name: `${filler.repeat(5000)}${n}`,
+      }))
+      const seen: string[] = []
+      for (let query: PageQuery = { limit: 9 }; ; ) {
+        const page = await pageOf(listOf(entries), query)
+        seen.push(...page.items)
+        if (page.next === undefined) break
+        expect(page.next.length).toBeLessThan(10_000)
+        query = { limit: 9, cursor: page.next }
+      }
+      expect(seen.sort()).toEqual(sorted(entries).sort())
+    }
+  })
+
   test("have a hundred items, unless it is said how many", async () => {
     const page = await pageOf(listOf(some(new Random(1), 150)), {})
     expect([page.items.length, page.total]).toEqual([100, 150])
@@ -125,6 +161,34 @@ describe("slices", () => {
     expect(seen).toEqual(Array.from({ length: 2000 }, (_, n) => n))
     expect(slices).toBeGreaterThan(10)
     expect(turns).toBeGreaterThan(10)
+  })
+
+  test("of many lists at once are one in each turn", async () => {
+    let turn = 0
+    let isDone = false
+    setImmediate(function next(): void {
+      turn++
+      if (!isDone) setImmediate(next)
+    })
+    const slices = new Map<number, number>()
+    function* slow(): Generator<number> {
+      for (let n = 0; n < 320; n++) {
+        if (n % 64 === 0) {
+          slices.set(turn, (slices.get(turn) ?? 0) + 1)
+          for (const until = performance.now() + 3; performance.now() < until; );
+        }
+        yield n
+      }
+    }
+    const lists = Array.from({ length: 20 }, async () => {
+      let count = 0
+      for await (const slice of slicesOf(slow())) for (const _ of slice) count++
+      return count
+    })
+    expect(await Promise.all(lists)).toEqual(new Array(20).fill(320))
+    isDone = true
+    expect(Math.max(...slices.values())).toBeLessThanOrEqual(2)
+    expect(slices.size).toBeGreaterThan(50)
   })
 
   test("go on behind what has been taken when one is left", async () => {

@@ -80,7 +80,10 @@ describeInBrowser("the page", () => {
   test("says where there is nothing, and leads back", async () => {
     const { open } = await watched()
     const page = await open("#/nowhere")
-    await page.getByRole("heading", { level: 1, name: "Nothing here" }).waitFor()
+    for (const place of ["#/nowhere", "#/constructor", "#/__proto__"]) {
+      await page.evaluate(`location.hash = "${place}"`)
+      await page.getByRole("heading", { level: 1, name: "Nothing here" }).waitFor()
+    }
     await page.getByRole("main").getByRole("link", { name: "Overview" }).click()
     await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor()
   })

@@ -5,6 +5,7 @@ import type { Session } from "../../../session/index.ts"
 import type { Core } from "../../core.ts"
 import type { ExplanationSide } from "../../explanation.ts"
 import type { Peer } from "../../peer.ts"
+import { slicesOf } from "../page.ts"
 import { addClient, addPermission } from "./client.ts"
 import { counted, Findings, some } from "./findings.ts"
 import { addHistory } from "./history.ts"
@@ -20,9 +21,9 @@ export async function explainReceive(
 ): Promise<ExplanationSide> {
   const findings = new Findings(clientId)
   const session = core.sessions.get(clientId)
+  const subscriptions = session === undefined ? [] : await matching(session, topic)
   const peer = core.clients.get(clientId)
   const mountPoint = peer?.serving.limits.mountPoint ?? ""
-  const subscriptions = session === undefined ? [] : matching(session, topic)
   addClient(findings, core, clientId, { away: "note", gone: "stops" })
   if (session !== undefined) {
     if (subscriptions.length === 0) await addAbsence(findings, session, peer, topic)
@@ -46,8 +47,15 @@ export async function explainReceive(
   })
 }
 
-function matching({ subscriptions }: Session, { name }: Topic): Subscription<Session>[] {
-  return [...subscriptions.values()].filter(({ filter }) => matches(filter.pattern, name))
+function matching({ subscriptions }: Session, { name }: Topic): Promise<Subscription<Session>[]> {
+  return chosen(subscriptions.values(), ({ filter }) => matches(filter.pattern, name))
+}
+
+/** Those of which it is so. A client may have thousands of subscriptions, and nobody waits for all of them. */
+async function chosen<Each>(all: Iterable<Each>, isSo: (each: Each) => boolean): Promise<Each[]> {
+  const found: Each[] = []
+  for await (const slice of slicesOf(all)) for (const each of slice) if (isSo(each)) found.push(each)
+  return found
 }
 
 /** No subscription matches: whether there could be one, and what comes near. */
@@ -57,7 +65,7 @@ async function addAbsence(findings: Findings, session: Session, peer: Peer | und
   const texts = filters.map(({ text }) => text)
   findings.add("stops", "no subscription", whyNone(texts, name))
   const plain = plainly(name)
-  const similar = filters.filter(({ pattern }) => matches(plainly(pattern), plain)).map(({ text }) => text)
+  const similar = await chosen(filters, ({ pattern }) => matches(plainly(pattern), plain))
   if (name.startsWith("$")) {
     const wild = filters.filter(({ pattern }) => /^[+#]/.test(pattern)).map(({ text }) => text)
     if (wild.length > 0) {
@@ -68,7 +76,7 @@ async function addAbsence(findings: Findings, session: Session, peer: Peer | und
     findings.add(
       "note",
       "similar subscription",
-      `${some(similar)} comes near: capital letters, spaces and every / count`,
+      `${some(similar.map(({ text }) => text))} comes near: capital letters, spaces and every / count`,
     )
   }
   if (peer !== undefined) await addPermission(findings, peer, "subscribe", name)
