@@ -78,12 +78,11 @@ export async function closeWindows(): Promise<void> {
   if (found.length > 0) throw new Error(`the page is at fault:\n${found.join("\n")}`)
 }
 
-/** Whatever axe finds that keeps somebody out, as `rule: where: what to do`. */
-export async function barriersOf(page: Page): Promise<string[]> {
+/** Whatever axe finds that keeps somebody out, by all its rules or by one, as `rule: where: what to do`. */
+export async function barriersOf(page: Page, rule?: string): Promise<string[]> {
   await page.evaluate(axe.source) // as a debugger does it: the page's policy does not bind it, and binds the page as before
-  const { violations } = await page.evaluate<axe.AxeResults>(
-    `axe.run(document, { resultTypes: ["violations"], preload: false })`,
-  )
+  const options = { resultTypes: ["violations"], preload: false, ...(rule !== undefined && { runOnly: [rule] }) }
+  const { violations } = await page.evaluate<axe.AxeResults>(`axe.run(document, ${JSON.stringify(options)})`)
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id}: ${target.join(" ")}: ${failureSummary?.replaceAll(/\s+/g, " ")}`),
   )

@@ -100,6 +100,7 @@ function columnsOf(choose: (clientId: string) => void): Column<Client>[] {
         </button>
       ),
       isNumber: true,
+      isExtra: true, // the client's own view has it, too
     },
   ]
 }
