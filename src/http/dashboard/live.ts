@@ -26,6 +26,10 @@ export const liveState = signal<LiveState>("connecting")
 export const liveProblem = signal<ApiError | undefined>(undefined)
 /** The latest figures. */
 export const figures = signal<Figures | undefined>(undefined)
+
+/** What time it is at the broker, in milliseconds since 1970: a gateway's clock may be years behind the browser's. */
+export const brokerTime = (): number => figures.peek()?.time ?? Date.now()
+
 /** The figures of the last ten minutes in which this page was seen, the oldest first. Another array each second. */
 export const history = signal<readonly Figures[]>([])
 

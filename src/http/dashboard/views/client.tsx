@@ -3,6 +3,7 @@ import { type ComponentChildren, Fragment } from "preact"
 import { useState } from "preact/hooks"
 import { ApiError } from "../api.ts"
 import { bytes, count, dateAndTime, duration } from "../format.ts"
+import { brokerTime } from "../live.ts"
 import { visible } from "../model/payload.ts"
 import { Disconnect } from "../parts/disconnect.tsx"
 import { useFetched } from "../parts/fetched.ts"
@@ -77,7 +78,10 @@ function Connection({ client }: { client: ClientDetails }) {
     ["Address", <span class="mono">{client.remoteAddress}</span>],
     ["Listener", <a href={linkTo("clients", "", { listener: client.listener })}>{visible(client.listener)}</a>],
     ["Protocol", `MQTT ${client.protocol}`],
-    ["Connected", `${dateAndTime(client.connectedAt)} (${duration((Date.now() - client.connectedAt) / 1000)} ago)`],
+    [
+      "Connected",
+      `${dateAndTime(client.connectedAt)} (${duration(Math.max(0, brokerTime() - client.connectedAt) / 1000)} ago)`,
+    ],
     ["Keep-alive", keepAliveSeconds === 0 ? "none" : duration(keepAliveSeconds)],
     ["Began", client.cleanStart ? "with a new session" : "with the session that there was, if any"],
     ["Session ends", sessionEnd(client.sessionExpirySeconds)],

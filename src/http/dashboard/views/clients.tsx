@@ -1,7 +1,7 @@
 /** Who is connected, a page at a time: whatever is searched and paged, the broker does. */
 import { useState } from "preact/hooks"
 import { bytes, count, dateAndTime, duration, figure } from "../format.ts"
-import { figures } from "../live.ts"
+import { brokerTime, figures } from "../live.ts"
 import { visible } from "../model/payload.ts"
 import { Link } from "../parts/client-link.tsx"
 import { Disconnect } from "../parts/disconnect.tsx"
@@ -106,7 +106,7 @@ function columnsOf(choose: (clientId: string) => void): Column<Client>[] {
 }
 
 function sinceOf({ connectedAt }: Client) {
-  return <span title={dateAndTime(connectedAt)}>{duration(Math.max(0, Date.now() - connectedAt) / 1000)}</span>
+  return <span title={dateAndTime(connectedAt)}>{duration(Math.max(0, brokerTime() - connectedAt) / 1000)}</span>
 }
 
 /** Messages of QoS 1 and 2, and bytes that its socket has not taken. */
