@@ -24,9 +24,14 @@ export async function readBytes(path: string): Promise<Buffer> {
   try {
     return await readFile(path)
   } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException
-    throw new FileError(path, undefined, readProblems[code] ?? message, { cause: error })
+    throw new FileError(path, undefined, problemOfReading(error), { cause: error })
   }
+}
+
+/** Why something could not be read, in words. */
+export function problemOfReading(error: unknown): string {
+  const { code = "", message } = error as NodeJS.ErrnoException
+  return readProblems[code] ?? message
 }
 
 /** Reads a file of UTF-8; a byte order mark in front is left out. Throws a `FileError`. */

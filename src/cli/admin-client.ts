@@ -14,6 +14,7 @@ import type { Problem, ProblemKind } from "../http/problem.ts"
 import { type AdminFlags, STANDARD_URL } from "./admin-options.ts"
 import { inWords } from "./client/trouble.ts"
 import { CommandFailure } from "./failure.ts"
+import { readCertificates } from "./pem.ts"
 import { printable } from "./printable.ts"
 
 const STANDARD_TIMEOUT_MS = 10_000
@@ -83,7 +84,7 @@ export class AdminClient {
         `--url takes http[s]://[user:password@]host[:port], not ${printable(text)}`,
       )
     }
-    const ca = flags.cafile === undefined ? undefined : await readText(flags.cafile)
+    const ca = flags.cafile === undefined ? undefined : await readCertificates(flags.cafile)
     const authorization = await authorizationOf(flags, url, environment)
     return new AdminClient(url, authorization, ca)
   }

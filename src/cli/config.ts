@@ -1,5 +1,6 @@
 /** `manju config`: what helps to write a configuration. */
 import type { Command } from "commander"
+import { print } from "./output.ts"
 
 export function describeConfig(program: Command): void {
   const config = program.command("config").description("print what helps to write a configuration")
@@ -11,8 +12,4 @@ export function describeConfig(program: Command): void {
     .command("schema")
     .description("a JSON Schema, for editors that complete and check TOML")
     .action(async () => print((await import("../config/json-schema.ts")).jsonSchema()))
-}
-
-function print(text: string): void {
-  console.log(text.trimEnd())
 }

@@ -1,21 +1,21 @@
 import { existsSync } from "node:fs"
 import { ManjuError } from "../broker/errors.ts"
 import { backup, inspect } from "../store/sqlite/inspect.ts"
+import { print } from "./output.ts"
 
 /** `manju check --data FILE`: says what a database holds. */
-export function describeData(data: string): void {
+export async function describeData(data: string): Promise<void> {
   const held = attempt(data, () => inspect(data))
-  console.log(`${data} can be read. It holds:`)
-  for (const [value, one, several] of [
+  const counts = [
     [held.sessions, "session", "sessions"],
     [held.subscriptions, "subscription", "subscriptions"],
     [held.waiting, "message that waits", "messages that wait"],
     [held.inflight, "message in flight", "messages in flight"],
     [held.retained, "retained message", "retained messages"],
     [held.payloadBytes, "byte of payload", "bytes of payload"],
-  ] as const) {
-    console.log(`${String(value).padStart(12)} ${value === 1 ? one : several}`)
-  }
+  ] as const
+  const lines = counts.map(([value, one, several]) => `${String(value).padStart(12)} ${value === 1 ? one : several}\n`)
+  await print(`${data} can be read. It holds:\n${lines.join("")}`)
 }
 
 /** `manju backup --data FILE --to FILE`: copies a database, whether or not a broker is using it. */

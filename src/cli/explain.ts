@@ -1,6 +1,7 @@
 /** `manju explain`: asks a running broker why somebody does not get a message. */
-import type { Command } from "commander"
+import { type Command, InvalidArgumentError } from "commander"
 import { addAdminOptions } from "./admin-options.ts"
+import { topicName } from "./client/options.ts"
 import type { ExplainFlags } from "./explain/run.ts"
 
 const help = `
@@ -20,9 +21,9 @@ export function describeExplain(program: Command, done: (code: number) => void):
   const command = program
     .command("explain")
     .description("say why a client does not get messages of a topic, or nobody gets its: ask a running broker")
-    .requiredOption("--client <id>", "who does not get it; or who publishes it")
-    .requiredOption("--topic <topic>", "a topic name, without wildcards")
-    .option("--from <id>", "who publishes it, where that is somebody else")
+    .requiredOption("--client <id>", "who does not get it; or who publishes it", clientId)
+    .requiredOption("--topic <topic>", "a topic name, without wildcards", topicName)
+    .option("--from <id>", "who publishes it, where that is somebody else", clientId)
     .option("--watch", "go on, and tell what becomes of each message, until it is stopped")
     .option("--json", "print JSON: the explanation in a line, and each message in one")
     .addHelpText("after", help)
@@ -32,4 +33,9 @@ export function describeExplain(program: Command, done: (code: number) => void):
       done(0)
     })
   addAdminOptions(command)
+}
+
+function clientId(text: string): string {
+  if (text !== "") return text
+  throw new InvalidArgumentError("It takes a client id, not empty.")
 }

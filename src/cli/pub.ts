@@ -1,11 +1,9 @@
 /** `manju pub`: publishes, as mosquitto_pub does. */
 import { type Command, InvalidArgumentError, Option } from "commander"
-import { addClientOptions, topicName, wholeNumber } from "./client/options.ts"
+import { addClientOptions, MOST_SECONDS, topicName, wholeNumber } from "./client/options.ts"
 import type { PubFlags } from "./client/publisher.ts"
 
 const MOST_REPETITIONS = 0xffff_ffff
-/** What a timer takes. */
-const MOST_SECONDS = 2_147_483
 
 const help = `
 Examples:

@@ -37,12 +37,12 @@ export async function replaceFile(
     await rename(beside, target)
   } catch (error) {
     await unlink(beside)
-    throw "syscall" in (error as object) ? failure(path, error) : error
+    throw "syscall" in (error as object) ? writeFailure(path, error) : error
   } finally {
     await file.close()
   }
   await syncFolder(dirname(target)).catch((error) => {
-    throw failure(path, error)
+    throw writeFailure(path, error)
   })
 }
 
@@ -53,7 +53,7 @@ async function claim(beside: string, path: string, patienceMs: number): Promise<
     try {
       return await open(beside, "wx", MODE_OF_A_NEW_FILE)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw failure(path, error)
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw writeFailure(path, error)
     }
     if (performance.now() > deadline) {
       throw new CommandFailure(`${beside} is in the way: another change is at work, or one was cut off; then remove it`)
@@ -90,7 +90,8 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function failure(path: string, error: unknown): CommandFailure {
+/** Why a file could not be written, in words. */
+export function writeFailure(path: string, error: unknown): CommandFailure {
   const { code, message } = error as NodeJS.ErrnoException
   const reasons: Record<string, string> = {
     ENOENT: "its folder does not exist",

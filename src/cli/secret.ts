@@ -7,6 +7,7 @@ import { Writable } from "node:stream"
 import { LONGEST_PASSWORD_BYTES } from "../auth/hashes.ts"
 import { ManjuError } from "../broker/errors.ts"
 import { CommandFailure } from "./failure.ts"
+import { standardInput } from "./stdin.ts"
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -24,7 +25,7 @@ export async function newPassword(username: string, visible: string | undefined)
 /** The first line of standard input, byte for byte, without its end. */
 async function readLine(): Promise<Buffer> {
   let bytes = Buffer.alloc(0)
-  for await (const chunk of Bun.stdin.stream()) {
+  for await (const chunk of standardInput()) {
     bytes = Buffer.concat([bytes, chunk])
     if (bytes.includes(LINE_FEED) || bytes.length > LONGEST_PASSWORD_BYTES + 2) break
   }

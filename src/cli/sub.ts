@@ -1,10 +1,7 @@
 /** `manju sub`: subscribes, and prints what comes, as mosquitto_sub does. */
 import { type Command, Option } from "commander"
-import { addClientOptions, repeated, topicFilter, wholeNumber } from "./client/options.ts"
+import { addClientOptions, MOST_SECONDS, repeated, topicFilter, wholeNumber } from "./client/options.ts"
 import type { SubFlags } from "./client/subscriber.ts"
-
-/** What a timer takes. */
-const MOST_SECONDS = 2_147_483
 
 const help = `
 What -F takes, as mosquitto_sub does:

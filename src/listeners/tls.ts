@@ -148,19 +148,28 @@ function readPem(name: PemName, pem: Pem | undefined): string {
   }
 }
 
-/** At least one certificate, and every one whole: BoringSSL would go by those before the first that it cannot read. */
 function readCertificates(name: PemName, pem: Pem | undefined): string {
   const text = readPem(name, pem)
+  const problem = certificatesProblem(text)
+  if (problem !== undefined) throw unusable(name, pem, problem)
+  return text
+}
+
+/**
+ * What is wrong with PEM for certificates. Undefined: there is at least one, and every one is whole; BoringSSL would go by those before
+ * the first that it cannot read.
+ */
+export function certificatesProblem(text: string): string | undefined {
   const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []
   const begun = text.split("-----BEGIN CERTIFICATE").length - 1
-  if (begun === 0) throw unusable(name, pem, "there is no certificate in it")
-  if (certificates.length < begun) throw unusable(name, pem, "it is not whole")
+  if (begun === 0) return "there is no certificate in it"
+  if (certificates.length < begun) return "it is not whole"
   try {
     for (const certificate of certificates) new X509Certificate(certificate)
   } catch (error) {
-    throw unusable(name, pem, (error as Error).message)
+    return (error as Error).message
   }
-  return text
+  return undefined
 }
 
 function unusable(name: PemName, pem: Pem | undefined, why: string): ManjuError {

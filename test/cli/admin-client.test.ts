@@ -131,6 +131,12 @@ describe("what goes wrong", () => {
     expect(message).toBe(`${client.place} answers as no manju does (${status}); --url says where one is`)
   })
 
+  test("its certificate is in none of the authority's, because that file has none", async () => {
+    const path = import.meta.path
+    const { message } = await failure(() => AdminClient.from({ url: "https://localhost", cafile: path }, {}))
+    expect(message).toBe(`${path}: there is no certificate in it`)
+  })
+
   test("nobody listens, nobody answers, or the connection just ends", async () => {
     const silent = await AdminClient.from({ url: served(() => new Promise(() => {})) }, {})
     expect((await failure(() => silent.get("/x", {}, 50))).message).toBe(`cannot ask ${silent.place}: nobody answers`)

@@ -16,7 +16,7 @@ import { serve as serveTcp } from "../clients/support.ts"
 import { closeBrokers, serve } from "../listeners/brokers.ts"
 import { eventually } from "../listeners/socket.ts"
 import { temporaryFolder } from "../support/broker-process.ts"
-import { Certificates } from "../support/certificates.ts"
+import { Certificates, PASSPHRASE } from "../support/certificates.ts"
 import { at, subscribing } from "../support/client-commands.ts"
 import { manju, manjuCommand, plain } from "../support/command.ts"
 import { LineProcess } from "../support/line-process.ts"
@@ -101,6 +101,27 @@ describe("a broker is reached", () => {
         expect(await roundTrip(...to(port))).toMatch(
           /^1: manju: .*(?:it wants a certificate|ended the connection).*\n$/,
         )
+      })
+
+      test("with a key that is encrypted, whose passphrase is asked for at a terminal, and not shown", async () => {
+        const { port } = await secure("server", { ca: certificates.path("ca.crt") })
+        const encrypted = certificates.path("encrypted.key")
+        const keys = ["--cert", certificates.files("server").cert, "--key", encrypted]
+        const question = `Passphrase of ${encrypted}: `
+        const wrong = `manju: ${encrypted}: that is not its passphrase\r\n`
+        for (const [answer, code, said] of [
+          [PASSPHRASE, 0, ""],
+          ["open barley", 1, wrong],
+        ] as const) {
+          using terminal = new Terminal()
+          terminal.run(manjuCommand("pub", ...to(port), ...keys, "-t", "t", "-n"))
+          await terminal.shows(question)
+          terminal.press(`${answer}\r`)
+          expect(await terminal.ended(`${question}\r\n${said}`)).toMatchObject({
+            code,
+            shown: `${question}\r\n${said}`,
+          })
+        }
       })
 
       test("not where nobody we believe has signed its certificate, --insecure or not", async () => {
@@ -381,6 +402,21 @@ describe("no connection is one line, and exit code 1", () => {
     expect(ended).toEqual({ code: 1, out: "", err: "" })
   })
 
+  test("files with no keys in them, or with keys of others", async () => {
+    const [ca, { cert, key }] = [certificates.path("ca.crt"), certificates.files("client")]
+    const encrypted = certificates.path("encrypted.key")
+    const other = certificates.files("server").key
+    const none = import.meta.path
+    const pub = (...args: string[]) => failed("pub", "-h", "127.0.0.1", "-t", "t", "-n", ...args)
+    expect(await pub("--cafile", none)).toBe(`${none}: there is no certificate in it`)
+    expect(await pub("--cafile", ca, "--cert", none, "--key", key)).toBe(`${none}: there is no certificate in it`)
+    expect(await pub("--cafile", ca, "--cert", cert, "--key", none)).toBe(`${none}: there is no private key in it`)
+    const mismatch = "the key is not the certificate's"
+    expect(await pub("--cafile", ca, "--cert", cert, "--key", other)).toBe(`${cert} and ${other}: ${mismatch}`)
+    const secret = "the key is encrypted: its passphrase is asked for at a terminal only; openssl pkey takes it off"
+    expect(await pub("--cafile", ca, "--cert", cert, "--key", encrypted)).toBe(`${encrypted}: ${secret}`)
+  })
+
   test("files that are not there", async () => {
     expect(await failed("pub", "-t", "t", "-f", "/no/such")).toBe("/no/such: there is no such file")
     expect(await failed("pub", "-t", "t", "-n", "--cafile", "/no/ca.crt")).toBe("/no/ca.crt: there is no such file")
@@ -439,7 +475,12 @@ describe("what makes no sense is one line, and exit code 2", () => {
       "-D publish colour: it takes one of payload-format-indicator, message-expiry-interval",
     ],
     ["pub -t a -m x -D connect content-type x", "-D: content-type is no property of connect"],
-    ["pub -t a -m x -D publish topic-alias 0", "-D publish topic-alias 0: It takes a whole number from 1 to 65535."],
+    [
+      "pub -t a -m x -D publish topic-alias 0",
+      "-D publish topic-alias '0' is invalid. It takes a whole number from 1 to 65535.",
+    ],
+    ["pub -t a -m x -D publish", "-D publish takes one of payload-format-indicator, message-expiry-interval"],
+    ["sub -t a -x soon", "argument 'soon' is invalid. It takes seconds from 0 to 4294967295, or -1 for ever."],
     ["pub -t a -m x -D publish user-property a", "-D … user-property takes a name and a value"],
     ["pub -t a -m x -D publish content-type a -D publish content-type b", "-D publish content-type stands there twice"],
     ["pub -m x", "where to publish? give -t"],

@@ -128,7 +128,8 @@ describe("manju explain", () => {
 
 describe("what cannot be asked is said in a line", () => {
   const cases: [what: string, args: string[], environment: Record<string, string>, code: number, problem: string][] = [
-    ["a topic that is a filter", ["--topic", "a/#"], {}, 1, ': not a topic name: "a/#"'],
+    ["a topic that is a filter", ["--topic", "a/#"], {}, 2, "argument 'a/#' is invalid. It takes a topic"],
+    ["a client without an id", ["--from", ""], {}, 2, "argument '' is invalid. It takes a client id, not empty."],
     ["without a token", [], { MANJU_ADMIN_TOKEN: "" }, 1, "or $MANJU_ADMIN_TOKEN, gives the token"],
     ["with a wrong token", ["--token", "wrong-token-of-old"], {}, 1, ": a wrong token or password"],
     [

@@ -92,6 +92,14 @@ describe("manju import mosquitto", () => {
     expect(existsSync(folder.path("x.toml"))).toBe(false)
   })
 
+  test("says in a line where it cannot write", async () => {
+    using folder = folderWith({ "a.conf": "allow_anonymous true\n" })
+    const { code, err } = await folder.import("a.conf", "-o", folder.path("none/x.toml"))
+    expect([code, err]).toEqual([1, "manju: cannot write ./none/x.toml: its folder does not exist\n"])
+    const nameless = await folder.import("a.conf", "-o", "")
+    expect([nameless.code, nameless.err]).toEqual([2, "manju: --output takes the name of a file, or -\n"])
+  })
+
   test("is told of in --help, with its exit codes", async () => {
     expect((await manju("--help")).out).toMatch(/^ {2}import /m)
     const { out } = await manju("import", "mosquitto", "--help")

@@ -6,7 +6,7 @@ import { describeWith, serve } from "../clients/support.ts"
 import { eventually } from "../listeners/socket.ts"
 import { temporaryFolder } from "../support/broker-process.ts"
 import { at, type Served } from "../support/client-commands.ts"
-import { manju, manjuCommand, manjuFed } from "../support/command.ts"
+import { manju, manjuCommand, manjuFed, shellCommand } from "../support/command.ts"
 import { LineProcess } from "../support/line-process.ts"
 import { Mosquitto, mosquittoPath } from "../support/mosquitto.ts"
 import { connect, endClients } from "../support/mqttjs.ts"
@@ -166,6 +166,17 @@ describe("standard input, line by line", () => {
       for (const [{ messageId }, { send }] of held.slice(1)) send({ cmd: "puback", messageId: messageId! })
       expect(await publisher.ended()).toBe(0)
       expect(broker.count("publish")).toBe(1000)
+    })
+})
+
+describe("standard input that cannot be read is one line, and exit code 1", () => {
+  for (const flag of ["-l", "-s"])
+    test(`${flag} < folder`, async () => {
+      await using served = await serve()
+      const command = shellCommand("pub", ...at(served), "-t", "a", flag)
+      await using shell = new LineProcess(["bash", "-c", `${command} < /`])
+      expect(await shell.ended()).toBe(1)
+      expect(shell.err).toBe("manju: cannot read standard input: is a folder\n")
     })
 })
 

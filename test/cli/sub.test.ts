@@ -7,7 +7,7 @@ import { serve } from "../clients/support.ts"
 import { eventually, type Received } from "../listeners/socket.ts"
 import { temporaryFolder } from "../support/broker-process.ts"
 import { at, type Served, subscribing } from "../support/client-commands.ts"
-import { manju, manjuCommand, plain } from "../support/command.ts"
+import { manju, manjuCommand, plain, shellCommand } from "../support/command.ts"
 import { LineProcess } from "../support/line-process.ts"
 import { type Answering, ScriptedBroker, welcome } from "../support/scripted-broker.ts"
 
@@ -143,8 +143,6 @@ describe("retained messages", () => {
   })
 })
 
-const shellWords = (command: readonly string[]) => command.map((word) => `'${word}'`).join(" ")
-
 /** A will, and whether it was published: what tells a DISCONNECT from a connection that broke. */
 const will = ["--will-topic", "will", "--will-payload", "gone", "--will-qos", "1"]
 const willsOf = ({ broker }: Served) => {
@@ -194,9 +192,15 @@ describe("manju sub ends", () => {
     expect(await manju("sub", ...at(served), ...session, "-C", "1")).toEqual({ code: 0, out: "meanwhile\n", err: "" })
   })
 
+  test("with -E before anything that comes because of them", async () => {
+    await using served = await serve()
+    for (const topic of ["a/1", "a/2", "a/3"]) await served.broker.publish(topic, "kept", { retain: true })
+    expect(await manju("sub", ...at(served), "-t", "a/#", "-q", "1", "-E")).toEqual({ code: 0, out: "", err: "" })
+  })
+
   test("with 0 when whoever reads its output wants no more", async () => {
     await using served = await serve()
-    const sub = shellWords(manjuCommand("sub", ...at(served), "-t", "a"))
+    const sub = shellCommand("sub", ...at(served), "-t", "a")
     await using shell = new LineProcess(["bash", "-c", `${sub} | head -n 1; echo ended \${PIPESTATUS[0]}`])
     await eventually(() => served.core.router.subscriptionCount === 1, "the subscription")
     await served.broker.publish("a", "first")
@@ -212,11 +216,34 @@ describe("manju sub ends", () => {
   test("with 1 when its output cannot be written", async () => {
     await using served = await serve()
     await served.broker.publish("a", "x", { retain: true })
-    const sub = shellWords(manjuCommand("sub", ...at(served), "-t", "a"))
+    const sub = shellCommand("sub", ...at(served), "-t", "a")
     await using shell = new LineProcess(["bash", "-c", `${sub} > /dev/full`])
     expect(await shell.ended()).toBe(1)
     expect(shell.err).toMatch(/^manju: cannot write to standard output: .*no space left.*\n$/i)
   })
+
+  test("also when that was the last message of -C", async () => {
+    await using served = await serve()
+    await served.broker.publish("a", "x", { retain: true })
+    const sub = shellCommand("sub", ...at(served), "-t", "a", "-C", "1")
+    await using shell = new LineProcess(["bash", "-c", `${sub} > /dev/full`])
+    expect(await shell.ended()).toBe(1)
+    expect(shell.err).toMatch(/^manju: cannot write to standard output: .*no space left.*\n$/i)
+  })
+
+  for (const qos of ["1", "2"])
+    test(`then the message is not acknowledged, and comes again: QoS ${qos}`, async () => {
+      await using served = await serve()
+      const args = [...at(served), "-t", "a", "-q", qos, "-c", "-i", "keeper"]
+      await manju("sub", ...args, "-E")
+      await served.broker.publish("a", "first", { qos: 2 })
+      for (const count of [["-C", "1"], []]) {
+        const sub = shellCommand("sub", ...args, ...count)
+        await using shell = new LineProcess(["bash", "-c", `${sub} > /dev/full`])
+        expect(await shell.ended()).toBe(1)
+      }
+      expect((await manju("sub", ...args, "-C", "1", "-W", "20")).out).toBe("first\n")
+    })
 })
 
 describe("a session that stays, -c", () => {
@@ -367,7 +394,7 @@ describe("a reader of the output that takes its time", () => {
       if (packet.cmd !== "subscribe") return
       for (const [i, payload] of payloads.entries()) client.send(publish(1, payload, { messageId: i + 1 }))
     })
-    const sub = shellWords(manjuCommand("sub", ...at(broker), "-t", "a", "-q", "1", "-k", "1", "-C", "10"))
+    const sub = shellCommand("sub", ...at(broker), "-t", "a", "-q", "1", "-k", "1", "-C", "10")
     await using shell = new LineProcess([
       "bash",
       "-c",

@@ -19,6 +19,12 @@ export const plain: Record<string, string | undefined> = {
 /** The command line that runs `manju` from the sources. */
 export const manjuCommand = (...args: string[]) => [process.execPath, cli, ...args]
 
+/** The same for a shell. */
+export const shellCommand = (...args: string[]) =>
+  manjuCommand(...args)
+    .map((word) => `'${word}'`)
+    .join(" ")
+
 /** Runs `manju` to its end, with nothing on its standard input. */
 export function manju(...args: string[]): Promise<Outcome> {
   return run("ignore", args)

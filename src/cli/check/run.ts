@@ -16,6 +16,7 @@ import { readKeys } from "../../listeners/tls.ts"
 import { closing, openToRead } from "../../store/sqlite/file.ts"
 import { describeData } from "../data.ts"
 import { makeDoors, problemAt } from "../doors.ts"
+import { print } from "../output.ts"
 import { complain, styled } from "../stderr.ts"
 
 /** Throws a `ConfigurationError` for a configuration that would not work, a `ManjuError` for a database that cannot be read. */
@@ -24,12 +25,12 @@ export async function check(given: Given): Promise<void> {
   const isConfigured = given.file !== undefined || given.environment[CONFIG_VARIABLE] !== undefined
   const isOnlyData = data !== undefined && given.flags.size === 1 && !isConfigured
   if (!isOnlyData) await checkConfiguration(await load(given))
-  if (data !== undefined) describeData(data)
+  if (data !== undefined) await describeData(data)
 }
 
 async function checkConfiguration(configuration: Configuration): Promise<void> {
   const { file, warnings } = configuration
-  console.log((await describe(configuration)).join("\n"))
+  await print(`${(await describe(configuration)).join("\n")}\n`)
   for (const warning of warnings) complain(styled("yellow", `manju: warning: ${warning}`))
   const problems = await linesOf(await problemsOf(configuration), file)
   if (problems.length > 0) throw new ConfigurationError(problems)

@@ -34,7 +34,9 @@ export interface ClientFlags {
 }
 
 /** What the protocol allows, whatever the broker does. */
-const LONGEST_TOPIC = { maximumTopicBytes: 65_535, maximumTopicLevels: Number.POSITIVE_INFINITY }
+export const LONGEST_TOPIC = { maximumTopicBytes: 65_535, maximumTopicLevels: Number.POSITIVE_INFINITY }
+/** What a timer takes. */
+export const MOST_SECONDS = 2_147_483
 /** What the runtime makes of a byte in an argument that is not UTF-8. */
 const NOT_UTF8 = "\ufffd"
 
@@ -146,7 +148,8 @@ function protocolLevel(text: string): ProtocolLevel {
 
 function sessionExpiry(text: string): number {
   if (text === "-1" || text === "∞") return NEVER_EXPIRES_SECONDS
-  return wholeNumber(0, NEVER_EXPIRES_SECONDS)(text)
+  if (/^\d+$/.test(text) && Number(text) <= NEVER_EXPIRES_SECONDS) return Number(text)
+  throw new InvalidArgumentError(`It takes seconds from 0 to ${NEVER_EXPIRES_SECONDS}, or -1 for ever.`)
 }
 
 /** Something in the flags that cannot be, in one line: exit code 2. */

@@ -89,7 +89,8 @@ function addProperty(
 ): void {
   const definition = Object.hasOwn(definitions, identifier) ? definitions[identifier] : undefined
   if (definition === undefined) {
-    throw misuse(`-D ${command} ${identifier}: it takes one of ${identifiersOf(command).join(", ")}`)
+    const begun = identifier === "" ? `-D ${command} takes` : `-D ${command} ${identifier}: it takes`
+    throw misuse(`${begun} one of ${identifiersOf(command).join(", ")}`)
   }
   const { name, commands, read } = definition
   if (!commands.includes(command)) throw misuse(`-D: ${identifier} is no property of ${command}`)
@@ -98,7 +99,7 @@ function addProperty(
   try {
     into[name] = read(text)
   } catch (error) {
-    throw misuse(`-D ${command} ${identifier} ${text}: ${(error as Error).message}`)
+    throw misuse(`-D ${command} ${identifier} '${text}' is invalid. ${(error as Error).message}`)
   }
 }
 

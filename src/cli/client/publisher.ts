@@ -5,11 +5,13 @@
 import type { IConnackPacket, IPublishPacket, MqttClient, Packet } from "mqtt"
 import { readBytes } from "../../auth/text-file.ts"
 import { CommandFailure } from "../failure.ts"
+import { standardInput } from "../stdin.ts"
+import { stopSignal } from "../stop-signal.ts"
 import type { Connection } from "./connection.ts"
 import { linesOf } from "./lines.ts"
 import { type ClientFlags, misuse } from "./options.ts"
 import { describePlace, topicInUrl } from "./place.ts"
-import { run, stopSignal, type Work } from "./run.ts"
+import { run, type Work } from "./run.ts"
 import { type Settings, settingsOf } from "./settings.ts"
 import { because } from "./trouble.ts"
 
@@ -51,8 +53,8 @@ function assertKind({ message, file, nullMessage, stdinFile, stdinLine }: PubFla
 }
 
 async function payloadsOf({ message, file, stdinFile, stdinLine }: PubFlags): Promise<Payloads> {
-  if (stdinLine) return { lines: linesOf(process.stdin) }
-  if (stdinFile) return { once: Buffer.concat(await Array.fromAsync(process.stdin)) }
+  if (stdinLine) return { lines: linesOf(standardInput()) }
+  if (stdinFile) return { once: Buffer.concat(await Array.fromAsync(standardInput())) }
   if (file !== undefined) return { once: await readBytes(file) }
   return { once: Buffer.from(message ?? "") }
 }

@@ -5,14 +5,6 @@ import { Connection } from "./connection.ts"
 import type { Settings } from "./settings.ts"
 
 const FAILURE = 1
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
-
-/** Resolves at the first signal that asks for an end. The second one ends the process at once. */
-export function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of signals) process.once(signal, () => resolve())
-  })
-}
 
 export interface Work {
   /** Called with the client before anything can come. */

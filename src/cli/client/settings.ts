@@ -1,7 +1,7 @@
 /** What a connection is made with: the flags, checked, with the files and the password that they name. */
 import type { IClientOptions } from "mqtt"
-import { readText } from "../../auth/text-file.ts"
 import { NEVER_EXPIRES_SECONDS, type ProtocolLevel } from "../../codec/index.ts"
+import { readCertificates, readPair } from "../pem.ts"
 import { askPassword } from "../secret.ts"
 import { type ClientFlags, misuse } from "./options.ts"
 import { addressOf, isTls, type Place } from "./place.ts"
@@ -25,7 +25,10 @@ export interface Settings {
 }
 
 /** What MQTT.js passes on to `tls.connect`, whatever its types say. */
-type TlsOptions = Pick<IClientOptions, "ca" | "cert" | "key"> & { checkServerIdentity?: () => undefined }
+type TlsOptions = Pick<IClientOptions, "ca" | "cert" | "key"> & {
+  passphrase?: string
+  checkServerIdentity?: () => undefined
+}
 
 interface Login {
   readonly username: string | undefined
@@ -111,9 +114,8 @@ function willOf(flags: ClientFlags, properties: Settings["properties"]): IClient
 async function tlsOf({ cafile, cert, key, insecure }: ClientFlags, place: Place): Promise<IClientOptions> {
   if (!isTls(place)) return {}
   const tls: TlsOptions = {
-    ...(cafile !== undefined && { ca: await readText(cafile) }),
-    ...(cert !== undefined && { cert: await readText(cert) }),
-    ...(key !== undefined && { key: await readText(key) }),
+    ...(cafile !== undefined && { ca: await readCertificates(cafile) }),
+    ...(cert !== undefined && key !== undefined && (await readPair(cert, key))),
     ...(insecure && { checkServerIdentity: () => undefined }),
   }
   return { ...tls, ...(place.scheme === "wss" && { wsOptions: tls as object }) }

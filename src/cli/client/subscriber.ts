@@ -9,13 +9,14 @@ import type { ClientSubscribeCallback, IPublishPacket, ISubscriptionMap, MqttCli
 import pc from "picocolors"
 import { matches } from "../../router/index.ts"
 import { CommandFailure } from "../failure.ts"
+import { Output } from "../output.ts"
+import { stopSignal } from "../stop-signal.ts"
 import { type Connection, notTaken } from "./connection.ts"
 import type { Message } from "./message.ts"
 import { type ClientFlags, misuse } from "./options.ts"
-import { Output } from "./output.ts"
 import { describePlace, topicInUrl } from "./place.ts"
 import { type PrintFlags, printer } from "./printer.ts"
-import { run, stopSignal, type Work } from "./run.ts"
+import { run, type Work } from "./run.ts"
 import { type Settings, settingsOf } from "./settings.ts"
 import { teller } from "./tell.ts"
 import { because } from "./trouble.ts"
@@ -85,20 +86,22 @@ class Subscriber implements Work {
 
   prepare(client: MqttClient): void {
     completeTopics(client)
+    const last = this.flags.unsubscribe === undefined ? "suback" : "unsuback"
     client.on("packetreceive", (packet) => {
       if (packet.cmd === "connack" && !packet.sessionPresent) this.unreleased.clear()
+      if (packet.cmd === last && this.flags.onlySubscribe) this.isOver = true // what comes because of it may be right behind
     })
     client.on("packetsend", (packet) => {
       if (packet.cmd === "pubcomp") this.unreleased.delete(packet.messageId!)
     })
     client.options.customHandleAcks = async (_topic, _payload, packet: IPublishPacket, done) => {
       done((await this.take(client, packet)) ? 0 : notTaken)
-      if (this.isOver) this.finish(0)
+      this.finishIfOver()
     }
     client.handleMessage = async (packet, done) => {
       if (packet.qos === 0) await this.take(client, packet)
       done()
-      if (this.isOver) this.finish(0)
+      this.finishIfOver()
     }
   }
 
@@ -115,7 +118,7 @@ class Subscriber implements Work {
     const code = await this.finished.promise
     this.isOver = true
     await Promise.all(this.clearing)
-    await Promise.race([this.output.drain(), Bun.sleep(LAST_WORDS_MS)])
+    await Promise.race([this.output.end(), Bun.sleep(LAST_WORDS_MS)])
     return code
   }
 
@@ -128,6 +131,11 @@ class Subscriber implements Work {
     if (!this.isWaiting || !client.connected) return
     client.sendPing()
     client.reschedulePing(true)
+  }
+
+  /** With -E that is told by the answer to the subscriptions alone. */
+  private finishIfOver(): void {
+    if (this.isOver && !this.flags.onlySubscribe) this.finish(0)
   }
 
   private finish(code: number): void {
@@ -190,9 +198,9 @@ class Subscriber implements Work {
     const message = { topic, payload: payload as Buffer, qos, retain, messageId, properties, came: new Date() }
     const room = this.output.write(this.print(message))
     this.isWaiting = true
-    await (qos > 0 || isLast ? this.output.drain() : room)
+    const isPrinted = await (qos > 0 || isLast ? this.output.drain() : room)
     this.isWaiting = false
-    return true
+    return isPrinted ?? true
   }
 
   private clear(client: MqttClient, topic: string): void {

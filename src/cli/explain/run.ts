@@ -3,9 +3,10 @@ import type { TracedMessage } from "../../broker/trace.ts"
 import type { Environment } from "../../config/environment.ts"
 import { AdminClient, type LiveEvent } from "../admin-client.ts"
 import type { AdminFlags } from "../admin-options.ts"
-import { Output } from "../client/output.ts"
 import { CommandFailure } from "../failure.ts"
+import { Output } from "../output.ts"
 import { complain, styled } from "../stderr.ts"
+import { stopSignal } from "../stop-signal.ts"
 import { styledFor } from "../terminal.ts"
 import { explanationLines, type Paint, tracedLines } from "./words.ts"
 
@@ -18,7 +19,6 @@ export interface ExplainFlags extends AdminFlags {
   json?: true
 }
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 /** An auth may have to ask somebody else. */
 const TIMEOUT_MS = 30_000
 const paint: Paint = (style, text) => styledFor("stdout", style, text)
@@ -34,20 +34,20 @@ export async function explain(flags: ExplainFlags, environment: Environment): Pr
   const explanation = await api.get<Explanation>("/api/v1/explain", { clientId, topic, from }, TIMEOUT_MS)
   await say(explanation, explanationLines(explanation, paint))
   if (watch) await follow(api, flags, output, (message) => say(message, tracedLines(message, paint)))
-  await Promise.race([output.drain(), output.closed])
+  await output.end()
 }
 
 async function follow(
   api: AdminClient,
   { client, topic, from }: ExplainFlags,
   output: Output,
-  say: (message: TracedMessage) => Promise<void> | undefined,
+  say: (message: TracedMessage) => Promise<unknown> | undefined,
 ): Promise<void> {
   const ended = new AbortController()
-  for (const signal of signals) process.once(signal, () => ended.abort())
+  void stopSignal().then(() => ended.abort())
   output.closed.then(
     () => ended.abort(),
-    () => ended.abort(), // which draining it says again
+    () => ended.abort(), // which its end says again
   )
   let isWatching = false
   for await (const event of api.live("/api/v1/live", { trace: topic, traceClient: client }, ended.signal)) {

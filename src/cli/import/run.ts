@@ -10,7 +10,8 @@ import { load } from "../../config/load.ts"
 import { linesOf } from "../../config/problems.ts"
 import { problemsOf } from "../check/run.ts"
 import { CommandFailure } from "../failure.ts"
-import { replaceFile } from "../replace-file.ts"
+import { print } from "../output.ts"
+import { replaceFile, writeFailure } from "../replace-file.ts"
 import { complain, type Style, styled } from "../stderr.ts"
 import type { Left } from "./definition.ts"
 import { readDirectives } from "./lines.ts"
@@ -35,6 +36,7 @@ const styles: Record<Left["kind"], Style | undefined> = {
 
 /** Resolves with the exit code. Throws for what cannot be read or written, or is no configuration in the end; then nothing is written. */
 export async function importMosquitto(source: string, { output, force = false }: ImportFlags): Promise<number> {
+  if (output === "") throw new ManjuError("INVALID_OPTION", "--output takes the name of a file, or -")
   if (output !== STDOUT && !force && existsSync(output)) {
     throw new ManjuError("INVALID_OPTION", `${output} is there already; --force replaces it, --output names another`)
   }
@@ -74,11 +76,11 @@ async function check(output: string, text: string): Promise<string[]> {
 }
 
 async function write(output: string, text: string, force: boolean): Promise<void> {
-  if (output === STDOUT) process.stdout.write(text)
+  if (output === STDOUT) await print(text)
   else if (existsSync(output) && force) await replaceFile(output, () => text)
   else {
     await writeFile(output, text, { flag: "wx" }).catch((error) => {
-      throw new CommandFailure(`cannot write ${output}: ${(error as Error).message}`, { cause: error })
+      throw writeFailure(output, error)
     })
   }
 }

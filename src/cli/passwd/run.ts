@@ -5,6 +5,7 @@ import { parsePasswords, usernameProblem, withoutUser, withPassword } from "../.
 import { readText } from "../../auth/text-file.ts"
 import { ManjuError } from "../../broker/errors.ts"
 import { CommandFailure } from "../failure.ts"
+import { print } from "../output.ts"
 import { replaceFile } from "../replace-file.ts"
 import { newPassword } from "../secret.ts"
 
@@ -49,7 +50,11 @@ export async function remove(path: string, username: string): Promise<void> {
 }
 
 export async function list(path: string): Promise<void> {
-  for (const [username, { kind }] of parsePasswords(path, await readText(path))) console.log(`${username}\t${kind}`)
+  const lines = Array.from(
+    parsePasswords(path, await readText(path)),
+    ([username, { kind }]) => `${username}\t${kind}\n`,
+  )
+  await print(lines.join(""))
 }
 
 function assertUsername(username: string): void {

@@ -113,11 +113,11 @@ function headLines({ snapshot, version, place }: Frame, paint: Paint): string[] 
   const name = paint("bold", `manju${version === undefined ? "" : ` ${version}`}`)
   if (snapshot === undefined) return [`${name} at ${place}`, "", "waiting for the first figures"]
   const { figures } = snapshot
-  const { rates, memory, store } = figures
-  const say = (label: string, ...parts: string[]) => `${paint("gray", label.padEnd(10))}${parts.join("   ")}`
+  const { rates, memory } = figures
+  const say = (label: string, ...parts: string[]) => headLine(label, parts, paint)
   const bad = (value: number, text: string) => (value > 0 ? paint("red", text) : text)
   const refused = rates.connectsRefused + rates.authFailures
-  const lines = [
+  return [
     `${name} at ${place}, up ${duration(figures.uptimeSeconds)}`,
     say(
       "clients",
@@ -145,14 +145,21 @@ function headLines({ snapshot, version, place }: Frame, paint: Paint): string[] 
       `memory ${bytes(memory.residentBytes)}`,
       `event loop late by ${milliseconds(figures.eventLoopLagMs)}`,
     ),
+    ...diskLines(figures, paint),
   ]
-  if (store !== undefined) {
-    const { commits, commitP99Ms, unstoredBytes, isReady } = store
-    const slow = commitP99Ms === undefined ? "" : `, 99 % within ${milliseconds(commitP99Ms)}`
-    const state = isReady ? `commits ${figure(commits)}/s${slow}` : paint("red", "fails: nothing is stored")
-    lines.push(say("disk", state, `unwritten ${bytes(unstoredBytes)}`))
-  }
-  return lines
+}
+
+/** None where nothing is kept. */
+function diskLines({ store }: Snapshot["figures"], paint: Paint): string[] {
+  if (store === undefined) return []
+  const { commits, commitP99Ms, unstoredBytes, isReady } = store
+  const slow = commitP99Ms === undefined ? "" : `, 99 % within ${milliseconds(commitP99Ms)}`
+  const state = isReady ? `commits ${figure(commits)}/s${slow}` : paint("red", "fails: nothing is stored")
+  return [headLine("disk", [state, `unwritten ${bytes(unstoredBytes)}`], paint)]
+}
+
+function headLine(label: string, parts: readonly string[], paint: Paint): string {
+  return `${paint("gray", label.padEnd(10))}${parts.join("   ")}`
 }
 
 function tablesOf(

@@ -7,8 +7,10 @@ import type { Environment } from "../../config/environment.ts"
 import { parseTopicFilter } from "../../router/index.ts"
 import { AdminClient, ApiRefusal, type LiveEvent } from "../admin-client.ts"
 import type { AdminFlags } from "../admin-options.ts"
-import { Output } from "../client/output.ts"
+import { LONGEST_TOPIC } from "../client/options.ts"
 import { CommandFailure } from "../failure.ts"
+import { Output } from "../output.ts"
+import { stopSignal } from "../stop-signal.ts"
 import { isTerminal, styledFor } from "../terminal.ts"
 import { Board, type Snapshot } from "./board.ts"
 import { type Frame, type Paint, plainLines, plainObject, screenLines } from "./frame.ts"
@@ -27,9 +29,6 @@ export interface TopFlags extends AdminFlags {
 /** What the broker is asked for; a frame shows those that there is room for. */
 const BUSIEST_CLIENTS = 100
 const RETRY_MS = 1000
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
-/** What the protocol allows, whatever the broker does. */
-const LONGEST = { maximumTopicBytes: 65_535, maximumTopicLevels: Number.POSITIVE_INFINITY }
 const paint: Paint = (style, text) => styledFor("stdout", style, text)
 
 /** Resolves when somebody ends it, or nobody reads any more. Throws a `CommandFailure`. */
@@ -37,7 +36,7 @@ export async function top(flags: TopFlags, environment: Environment): Promise<vo
   const api = await AdminClient.from(flags, environment)
   const isOnScreen = isTerminal("stdout") && !flags.once && !flags.json
   const ended = new AbortController()
-  for (const signal of signals) process.once(signal, () => ended.abort())
+  void stopSignal().then(() => ended.abort())
   await new Top(api, flags, ended)[isOnScreen ? "onScreen" : "inLines"]()
 }
 
@@ -49,7 +48,10 @@ class Top {
   private view: View
   private version: string | undefined
   private snapshot: Snapshot | undefined
+  /** With the connection; until something comes. */
   private trouble: string | undefined
+  /** In what was written; until the next key. */
+  private mistake: string | undefined
   /** Of the stream that is read now. */
   private reading = new AbortController()
 
@@ -64,7 +66,7 @@ class Top {
     const { flags, ended, board } = this
     const output = new Output()
     const stop = () => ended.abort()
-    output.closed.then(stop, stop) // which draining it says again
+    output.closed.then(stop, stop) // which its end says again
     for await (const event of this.events()) {
       const { snapshot } = this
       if (!board.take(event) || board.seconds < Math.round(flags.interval)) continue
@@ -72,7 +74,7 @@ class Top {
       await output.write(Buffer.from(this.printed(this.snapshot, snapshot === undefined)))
       if (flags.once) break
     }
-    await Promise.race([output.drain(), output.closed])
+    await output.end()
   }
 
   async onScreen(): Promise<void> {
@@ -103,7 +105,7 @@ class Top {
       return
     }
     this.view = view
-    this.trouble = undefined
+    this.mistake = undefined
     if (view.filter !== before.filter) this.watchOthers(before.filter)
     this.draw(screen)
   }
@@ -112,7 +114,7 @@ class Top {
   private watchOthers(before: string): void {
     const problem = filterProblem(this.view.filter)
     if (problem !== undefined) {
-      this.trouble = problem
+      this.mistake = problem
       this.view = { ...this.view, filter: before }
       return
     }
@@ -159,8 +161,8 @@ class Top {
   }
 
   private frame(): Frame {
-    const { snapshot, version, view, trouble } = this
-    return { snapshot, version, place: this.api.place, view, trouble }
+    const { snapshot, version, view, mistake, trouble } = this
+    return { snapshot, version, place: this.api.place, view, trouble: mistake ?? trouble }
   }
 }
 
@@ -170,7 +172,7 @@ function isRefused(error: CommandFailure): boolean {
 }
 
 function filterProblem(filter: string): string | undefined {
-  return parseTopicFilter(filter, LONGEST) === undefined ? `${filter} is not a topic filter` : undefined
+  return parseTopicFilter(filter, LONGEST_TOPIC) === undefined ? `${filter} is not a topic filter` : undefined
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

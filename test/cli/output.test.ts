@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { Writable } from "node:stream"
-import { Output } from "../../../src/cli/client/output.ts"
+import { Output } from "../../src/cli/output.ts"
 
 /** Something that is written to and takes the next piece only when it is told to. */
 class Reader {
@@ -18,12 +18,12 @@ class Reader {
   }
 }
 
-const isDone = async (promise: Promise<void>) =>
+const isDone = async (promise: Promise<unknown>) =>
   Promise.race([promise.then(() => true), new Promise<false>((resolve) => setImmediate(() => resolve(false)))])
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 const outputTo = ({ stream }: Reader) => new Output(stream as never)
 
-describe("the output of manju sub", () => {
+describe("standard output", () => {
   test("writes once what comes within a turn", async () => {
     const reader = new Reader()
     const output = outputTo(reader)
@@ -59,7 +59,7 @@ describe("the output of manju sub", () => {
     const drained = output.drain()
     expect(await isDone(drained)).toBe(false)
     reader.take()
-    await drained
+    expect(await drained).toBe(true)
   })
 
   test("is closed when its reader is gone", async () => {
@@ -74,5 +74,15 @@ describe("the output of manju sub", () => {
     const output = outputTo(reader)
     reader.stream.destroy(Object.assign(new Error("no space left on device"), { code: "ENOSPC" }))
     await expect(output.closed).rejects.toThrow("cannot write to standard output: no space left on device")
+  })
+
+  test("says of what it could not write that it is not written, and of what came behind", async () => {
+    const full = Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
+    const output = new Output(new Writable({ write: (_chunk, _encoding, done) => done(full) }) as never)
+    void output.write(Buffer.from("a"))
+    expect(await output.drain()).toBe(false)
+    await expect(output.closed).rejects.toThrow("cannot write to standard output: no space left on device")
+    void output.write(Buffer.from("b"))
+    expect(await output.drain()).toBe(false)
   })
 })
