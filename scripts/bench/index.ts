@@ -16,15 +16,17 @@ import { isInMemory, syncMilliseconds, temporaryFolder } from "./disk.ts"
 import { type Cpus, measure, type Site, warmupSeconds } from "./measure.ts"
 import { allowedCpus } from "./proc.ts"
 import type { Outcome } from "./report.ts"
-import { brief, report } from "./report.ts"
+import { brief, rendered, report } from "./report.ts"
 import type { Scenario } from "./scenarios.ts"
 import { isKept, scenarios } from "./scenarios.ts"
+import { measureStartup } from "./startup.ts"
 
 type Options = {
   against?: string
   broker?: string
   only?: string
   list?: true
+  startup?: true
   seconds: number
   rounds: number
   protocol: "3.1.1" | "5"
@@ -43,6 +45,7 @@ Examples:
   bun run bench --only '^fanout' --protocol 5       scenarios by pattern, over MQTT 5
   bun run bench --against mosquitto --only durable,backlog --folder /mnt/card
   bun run bench --against 'nanomq start --url nmq-tcp://127.0.0.1:{port}'
+  bun run bench --startup --rounds 9 --seconds 1    the start of manju: as one file, and from the sources
   bun run bench --broker relay --verbose            the ceiling, and the generator's own share of CPU`
 
 function positive(text: string): number {
@@ -63,6 +66,7 @@ function readOptions(): Options {
     .option("--broker <broker>", "measure this one in place of manju: the same choice")
     .option("--only <names>", "scenarios, by name or regular expression, separated by commas")
     .option("--list", "list the scenarios and end")
+    .option("--startup", "measure, in place of scenarios, from exec to listening, and the memory after --seconds idle")
     .option(
       "--seconds <n>",
       `length of a measurement, after ${warmupSeconds} s of warm-up (latency-100: 20 s; durable-latency: 4 s, and four times as long)`,
@@ -177,6 +181,12 @@ async function main(): Promise<void> {
   ].join("; ")
   console.error(pc.dim(title))
 
+  if (options.startup) {
+    const { rounds, seconds: idleSeconds, markdown = false } = options
+    if (markdown) console.log(`${title}\n`)
+    console.log(rendered(await measureStartup({ rounds, idleSeconds, directory: site.directory }), { markdown }))
+    return
+  }
   const outcomes: Outcome[] = []
   for (const scenario of chosen) {
     for (let round = 1; round <= options.rounds; round++) {

@@ -7,7 +7,13 @@ import { readFileSync } from "node:fs"
 /** Clock ticks a second of /proc/PID/stat: 100 on every Linux that Bun runs on. */
 const ticksPerSecond = 100
 
-export type ProcessSample = { cpuSeconds: number; residentBytes: number; peakResidentBytes: number }
+export type ProcessSample = {
+  cpuSeconds: number
+  residentBytes: number
+  /** The part of it that is no file's. */
+  anonymousBytes: number
+  peakResidentBytes: number
+}
 
 /** The sum over a process and its descendants; all threads count. */
 export function sampleProcess(pid: number): ProcessSample {
@@ -19,12 +25,14 @@ export function sampleProcess(pid: number): ProcessSample {
   const own = {
     cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
     residentBytes: kibibytes("VmRSS") * 1024,
+    anonymousBytes: kibibytes("RssAnon") * 1024,
     peakResidentBytes: kibibytes("VmHWM") * 1024,
   }
   for (const child of children(pid)) {
     const sample = sampleProcess(child)
     own.cpuSeconds += sample.cpuSeconds
     own.residentBytes += sample.residentBytes
+    own.anonymousBytes += sample.anonymousBytes
     own.peakResidentBytes += sample.peakResidentBytes
   }
   return own

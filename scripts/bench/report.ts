@@ -96,7 +96,7 @@ const idleColumns: Column<IdleResult>[] = [
   ...memory,
 ]
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
@@ -106,7 +106,7 @@ const summarize = <T>(column: Column<T>, results: readonly T[]) =>
   column.worst ? Math.max(...results.map(column.value)) : median(results.map(column.value))
 
 /** A table as cells of text; a row of one cell runs across. */
-type Table = { head: string[]; rows: string[][] }
+export type Table = { head: string[]; rows: string[][] }
 
 function tabulate<T extends Result>(
   kind: T["kind"],
@@ -162,6 +162,10 @@ function markdown({ head, rows }: Table): string {
   return [line(head), line(head.map((_, index) => (index < 2 ? "---" : "---:"))), ...rows.map(line)].join("\n")
 }
 
+export function rendered(table: Table, options: { markdown: boolean }): string {
+  return options.markdown ? markdown(table) : terminal(table)
+}
+
 export function report(
   outcomes: readonly Outcome[],
   brokers: readonly string[],
@@ -174,7 +178,7 @@ export function report(
     tabulate<BacklogResult>("backlog", backlogColumns, outcomes, brokers),
     tabulate<IdleResult>("idle", idleColumns, outcomes, brokers),
   ]
-  const parts = tables.filter(({ rows }) => rows.length > 0).map(options.markdown ? markdown : terminal)
+  const parts = tables.filter(({ rows }) => rows.length > 0).map((table) => rendered(table, options))
   const failures = outcomes.flatMap(({ scenario, broker, round, result }) =>
     result.kind === "failed" ? [`${scenario.name}, ${broker}, round ${round}: ${result.reason}`] : [],
   )

@@ -42,7 +42,7 @@ async function bundleTypes(): Promise<void> {
 
 async function writePieces(): Promise<void> {
   const made = Object.entries(await pieces())
-  await Promise.all(made.map(([path, text]) => Bun.write(path, text)))
+  await Promise.all(made.map(([path, text]) => Bun.write(join(root, path), text)))
 }
 
 await Promise.all([bundleTypes(), writePieces()])

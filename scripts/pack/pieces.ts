@@ -4,10 +4,10 @@ import { bundlePage } from "../../src/http/page-files.ts"
 
 const root = join(import.meta.dir, "../..")
 
-/** The pieces, by the path at which the sources ask for them. */
+/** The pieces, by the path below the repository at which the sources ask for them. */
 export async function pieces(): Promise<Record<string, string>> {
   const [worker, page] = await Promise.all([storeWorker(), dashboard()])
-  return { [join(root, "dist/store-worker.txt")]: worker, [join(root, "dist/dashboard.txt")]: page }
+  return { "dist/store-worker.txt": worker, "dist/dashboard.txt": page }
 }
 
 /** The thread of the SQLite store. */

@@ -1,6 +1,6 @@
 /** What `bun pm pack` makes, in the hands of a service: installed, type-checked, imported, run, bundled and compiled. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { renameSync } from "node:fs"
+import { renameSync, symlinkSync } from "node:fs"
 import { join } from "node:path"
 import { Glob } from "bun"
 import manifest from "../../package.json" with { type: "json" }
@@ -215,13 +215,15 @@ describe("the command", () => {
     expect({ code, out }).toEqual({ code: 0, out: `${manifest.version}\n` })
   })
 
-  test("starts a broker from the tarball, in an empty folder", async () => {
+  test("starts a broker from the tarball, in an empty folder, where there is no command but Bun's", async () => {
     using empty = temporaryFolder()
+    using path = temporaryFolder()
+    symlinkSync(process.execPath, join(path.path, "bun"))
     using cache = temporaryFolder()
     const flags = ["--tcp", "0", "--no-ws", "--no-http"]
     const child = Bun.spawn([process.execPath, "x", "-p", tarball.path, "manju", ...flags], {
       cwd: empty.path,
-      env: { ...plain, BUN_INSTALL_CACHE_DIR: cache.path },
+      env: { ...plain, PATH: path.path, BUN_INSTALL_CACHE_DIR: cache.path },
       stdio: ["ignore", "pipe", "pipe"],
     })
     try {
