@@ -10,6 +10,7 @@ import { describeHealth } from "./cli/health.ts"
 import { describeImport } from "./cli/import/index.ts"
 import { describePasswd } from "./cli/passwd.ts"
 import { describePub } from "./cli/pub.ts"
+import { describeService } from "./cli/service.ts"
 import { start } from "./cli/start.ts"
 import { complain, styled } from "./cli/stderr.ts"
 import { describeSub } from "./cli/sub.ts"
@@ -33,6 +34,7 @@ function program(done: (code: number) => void): Command {
     .description("An MQTT 3.1, 3.1.1 and 5.0 broker.")
     .version(fullVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
     .enablePositionalOptions() // behind pub and sub, -h and -V are theirs
     .exitOverride()
     .configureOutput({ outputError: (text) => complain(styled("red", oneLine(text))) })
@@ -68,6 +70,7 @@ function program(done: (code: number) => void): Command {
   describeSub(command, done)
   describeExplain(command, done)
   describeTop(command, done)
+  describeService(command)
   command.addHelpText("after", examples)
   return command
 }

@@ -232,6 +232,7 @@ describe("the house", () => {
       "cli/secret.ts",
       "http/page.ts",
       "http/page-files.ts",
+      "cli/service/install.ts",
       "toml-eslint-parser",
       "@valibot/to-json-schema",
       "jose",
