@@ -5,14 +5,11 @@ import { bytes, count, duration, words } from "../format.ts"
 import { announce } from "../parts/announce.tsx"
 import { useFetched } from "../parts/fetched.ts"
 import { Field } from "../parts/field.tsx"
+import { Listeners } from "../parts/listeners.tsx"
 import { Panel } from "../parts/panel.tsx"
 import { Problem } from "../parts/problem.tsx"
-import { Table } from "../parts/table.tsx"
-import type { Limits, LimitsReport, Listener, ReloadReport } from "../types.ts"
+import type { Limits, LimitsReport, ReloadReport } from "../types.ts"
 import "./broker.css"
-
-const EVERY_MS = 10_000
-const protocols: Record<number, string> = { 3: "3.1", 4: "3.1.1", 5: "5.0" }
 
 export function BrokerView() {
   return (
@@ -24,54 +21,6 @@ export function BrokerView() {
       <LimitsPanel />
     </>
   )
-}
-
-function Listeners() {
-  const { value, error, isBusy } = useFetched("listeners", {}, EVERY_MS)
-  return (
-    <Panel title="Listeners">
-      <Problem error={error} />
-      <Table
-        caption="Listeners"
-        columns={[
-          { title: "Listener", cell: ({ id }) => id },
-          { title: "Address", cell: ({ hostname, port }) => (port === 0 ? hostname : addressOf(hostname, port)) },
-          { title: "Connections", cell: connectionsOf, isNumber: true },
-          { title: "Offers", cell: offersOf, isExtra: true },
-        ]}
-        rows={value ?? []}
-        keyOf={({ id }) => id}
-        none="None is open."
-        isBusy={isBusy}
-      />
-    </Panel>
-  )
-}
-
-function addressOf(hostname: string, port: number): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`
-}
-
-function connectionsOf({ connections, limits }: Listener): string {
-  if (connections === undefined) return "lets none in"
-  const most = limits?.maximumConnections ?? Number.MAX_SAFE_INTEGER
-  return most === Number.MAX_SAFE_INTEGER ? count(connections) : `${count(connections)} of ${count(most)}`
-}
-
-/** What differs from everything that there is. */
-function offersOf({ limits }: Listener): string {
-  if (limits === undefined) return ""
-  const { protocolLevels, maximumQoS, mountPoint } = limits
-  return [
-    `MQTT ${protocolLevels.map((level) => protocols[level]).join(", ")}`,
-    maximumQoS < 2 && `QoS up to ${maximumQoS}`,
-    !limits.retainAvailable && "nothing retained",
-    !limits.wildcardSubscriptionAvailable && "no wildcards",
-    !limits.sharedSubscriptionAvailable && "no shared subscriptions",
-    mountPoint !== "" && `below ${mountPoint}`,
-  ]
-    .filter(Boolean)
-    .join("; ")
 }
 
 function Reload() {
