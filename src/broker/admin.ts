@@ -176,7 +176,7 @@ export interface MetricsSnapshot {
 
   /** Undefined without a store. */
   readonly store: StoreMetrics | undefined
-  /** By how much the event loop was late, looked at four times a second while anything is timed: a keep-alive, `$SYS`. */
+  /** By how much the event loop was late, looked at once a second or more while anything is timed: a keep-alive, `$SYS`. */
   readonly eventLoopLag: HistogramSnapshot
   /** Of the process, in bytes. The heap is as the last garbage collection has left it: Bun tells nothing else of these. */
   readonly memory: {

@@ -1,15 +1,18 @@
 /**
  * Every deadline of the broker on one wheel: keep-alive, session expiry, will delay, connect timeout.
  *
- * A deadline is rounded up to the next tick; a bucket per tick holds what is due then. One interval turns the wheel, and
- * only while something is on it. Ten thousand keep-alives are so many entries in a few buckets, not so many timers.
+ * A deadline is rounded up to the next tick; a bucket per tick holds what is due then. The wheel turns only while something
+ * is on it, and rests over ticks of which it knows that nothing is due, up to a second: each turn wakes a machine that
+ * could be asleep. Ten thousand keep-alives are so many entries in a few buckets, not so many timers.
  *
- * How late that interval comes is how long whatever was at hand has kept everybody waiting: the event loop's lag, for nothing.
+ * How late a turn comes is how long whatever was at hand has kept everybody waiting: the event loop's lag, for nothing.
  */
 import { Histogram } from "./histogram.ts"
 import type { Clock } from "./ports.ts"
 
 export const TICK_MS = 250
+/** How many ticks the wheel rests at most: the lag is to be looked at now and then, too. */
+const LONGEST_REST = 4
 const LAG_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
 /** What waits for a deadline. */
@@ -57,8 +60,8 @@ export class Timers {
   readonly lag = new Histogram(LAG_SECONDS)
   private readonly buckets = new Map<number, Bucket>()
   private turned: number
-  /** When it last did, or began to, in milliseconds of the clock. */
-  private turnedAt = 0
+  /** The tick at which it turns next, unless it stands still. */
+  private next = 0
   private stop: (() => void) | undefined
   private readonly clock: Clock
   private readonly onBug: (error: unknown) => void
@@ -76,13 +79,11 @@ export class Timers {
   schedule(at: number, due: () => void): Timer
   schedule<Subject>(at: number, due: (subject: Subject) => void, subject: Subject): Timer
   schedule<Subject>(at: number, due: (subject: Subject) => void, subject?: Subject): Timer {
-    if (this.stop === undefined) this.start()
+    if (this.stop === undefined) this.turned = tickOf(this.clock.now())
     const tick = Math.max(tickOf(at) + 1, this.turned + 1)
-    return new Entry(
-      this.buckets.get(tick) ?? new Bucket(tick, this.buckets),
-      due as (subject: unknown) => void,
-      subject,
-    )
+    const bucket = this.buckets.get(tick) ?? new Bucket(tick, this.buckets)
+    if (this.stop === undefined || tick < this.next) this.rest()
+    return new Entry(bucket, due as (subject: unknown) => void, subject)
   }
 
   close(): void {
@@ -91,16 +92,20 @@ export class Timers {
     this.buckets.clear()
   }
 
-  private start(): void {
-    this.turnedAt = this.clock.now()
-    this.turned = tickOf(this.turnedAt)
-    this.stop = this.clock.every(TICK_MS, () => this.turn())
+  /** Until the next tick at which something is due, or the last that it may rest to. */
+  private rest(): void {
+    const now = this.clock.now()
+    const last = tickOf(now) + LONGEST_REST
+    let next = this.turned + 1
+    while (next < last && !this.buckets.has(next)) next++
+    this.next = next
+    this.stop?.()
+    this.stop = this.clock.every(Math.max(1, next * TICK_MS - now), () => this.turn())
   }
 
   private turn(): void {
     const at = this.clock.now()
-    this.lag.observe(Math.max(0, at - this.turnedAt - TICK_MS) / 1000)
-    this.turnedAt = at
+    this.lag.observe(Math.max(0, at - this.next * TICK_MS) / 1000)
     const now = tickOf(at)
     const passed = now - this.turned
     this.turned = now
@@ -108,6 +113,7 @@ export class Timers {
     else
       for (const tick of [...this.buckets.keys()].filter((each) => each <= now).sort((a, b) => a - b)) this.ring(tick)
     if (this.buckets.size === 0) this.close()
+    else this.rest()
   }
 
   private ring(tick: number): void {

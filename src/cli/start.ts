@@ -76,13 +76,13 @@ async function serviceManager(logger: Logger): Promise<ServiceManager | undefine
   }
 }
 
-/** Opens the listeners, those for health checks last: what they answer holds for all. Gives them in their order. */
 /** Loaded for those alone who have one. */
 async function storeIn(path: string, durability: Config["durability"]): Promise<Store> {
   const { sqlite } = await import("../store/sqlite/index.ts")
   return sqlite(path, { durability })
 }
 
+/** Opens the listeners, those for health checks last: what they answer holds for all. Gives them in their order. */
 async function openAll(broker: Broker, doors: readonly Door[], configuration: Configuration): Promise<Opened[]> {
   // A binary begins with a compiler that waits: what runs once, as all until here, is not worth its work. From here on much is.
   Bun.unsafe.setJITPolicy(1)

@@ -67,7 +67,7 @@ function brokerFamilies(now: MetricsSnapshot): Family[] {
     gauge("manju_store_pending_bytes", "What waits to be stored.", store?.unstoredBytes),
     histogram(
       "manju_event_loop_lag_seconds",
-      "How late the event loop was, looked at four times a second.",
+      "How late the event loop was, looked at once a second or more.",
       now.eventLoopLag,
     ),
   ]

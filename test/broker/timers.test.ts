@@ -136,6 +136,28 @@ describe("the wheel", () => {
     expect([rung.length, clock.recurringCount]).toEqual([2, 0])
   })
 
+  test("rests while nothing is due: with deadlines far away it turns once a second, and a nearer one wakes it in time", () => {
+    let turns = 0
+    const clock = new (class extends ManualClock {
+      override every(intervalMs: number, tick: () => void) {
+        return super.every(intervalMs, () => {
+          turns++
+          tick()
+        })
+      }
+    })()
+    const timers = new Timers(clock, unexpected)
+    for (let minute = 1; minute <= 100; minute++) timers.schedule(clock.now() + minute * 60_000, () => {})
+    clock.advance(50)
+    expect(turns).toBe(50)
+    const at = clock.now() + 100
+    const rung: number[] = []
+    timers.schedule(at, () => rung.push(clock.now() - at))
+    clock.advance(2 * (TICK_MS / 1000))
+    expect(rung).toHaveLength(1)
+    expect(rung[0]).toBeWithin(0, 2 * TICK_MS)
+  })
+
   test("forgets what was cancelled: a million deadlines far away leave nothing", () => {
     const { clock, schedule } = started()
     for (let i = 0; i < 1_000_000; i++) schedule("x", 86_400_000 + i * 1000).cancel()

@@ -203,7 +203,7 @@ describe("faults", () => {
   test("and no clock runs on for it", () => {
     const { harness, client } = reauthenticating(false)
     client.drop()
-    harness.clock.advance(0.5)
+    harness.clock.advance(1)
     expect(harness.clock.recurringCount).toBe(0)
   })
 

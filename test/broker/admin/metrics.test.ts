@@ -119,15 +119,15 @@ describe("with a store", () => {
 })
 
 describe("the event loop's lag", () => {
-  test("is looked at four times a second while anything is timed, a keep-alive say, and never else", async () => {
+  test("is looked at once a second or more while anything is timed, a keep-alive say, and never else", async () => {
     const { broker, clock, client } = await embed()
     clock.advance(10)
     expect((await broker.admin.metrics()).eventLoopLag.count).toBe(0)
     client("a", { keepalive: 60 })
     clock.advance(10)
     const { eventLoopLag } = await broker.admin.metrics()
-    expect(eventLoopLag.count).toBe(40)
-    expect(eventLoopLag.buckets[0]).toEqual({ atMostSeconds: 0.001, count: 40 })
+    expect(eventLoopLag.count).toBe(10)
+    expect(eventLoopLag.buckets[0]).toEqual({ atMostSeconds: 0.001, count: 10 })
   })
 })
 
