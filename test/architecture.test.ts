@@ -5,6 +5,9 @@ import { Glob, Transpiler } from "bun"
 
 const root = join(import.meta.dir, "../src")
 
+const files = ["hostname.ts", "version.ts"]
+const command = ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli", ...files]
+
 /** What each room may import of ours, itself included. A room is a folder of src, or a file that stands alone. */
 const mayImport: Record<string, string[]> = {
   codec: ["codec"],
@@ -16,14 +19,15 @@ const mayImport: Record<string, string[]> = {
   auth: ["auth", "broker/ports.ts"],
   store: ["store", "broker/ports.ts"],
   // What an operator sees is all of the broker; a dashboard is a listener over HTTP with a handler of its own.
-  http: ["codec", "broker", "listeners/web.ts", "listeners/websocket.ts", "http", "version.ts"],
+  http: ["codec", "broker", "listeners/web.ts", "listeners/websocket.ts", "http", "hostname.ts", "version.ts"],
   testing: ["codec", "router", "session", "broker", "connection", "listeners", "auth", "store", "http", "testing"],
   // Which limits there are the broker says, and which algorithms of tokens the auths do; they are not listed twice.
-  config: ["codec", "broker", "auth", "config"],
+  config: ["codec", "broker", "auth", "config", "hostname.ts"],
+  "hostname.ts": [],
   "version.ts": [], // which of them knows what it has been made of
   "index.ts": ["codec", "router", "session", "broker", "connection", "listeners", "auth", "store", "http"],
-  cli: ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli", "version.ts"],
-  "cli.ts": ["codec", "router", "broker", "listeners", "auth", "store", "http", "config", "cli", "version.ts"],
+  cli: command,
+  "cli.ts": command,
 }
 
 /** Rooms that know neither the machine nor the time; of packages, only what computes. */

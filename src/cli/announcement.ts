@@ -1,8 +1,8 @@
 /** What the command says when it listens: where, for whom, what it keeps; and how to try it, where that is as easy as that. */
 
 import type { ListenerAddress } from "../broker/options.ts"
-import { isLoopback } from "../config/conflicts.ts"
 import type { AuthConfig, Config, ListenerConfig } from "../config/schema.ts"
+import { bracketed, isLoopback } from "../hostname.ts"
 import { version } from "../version.ts"
 import { styledFor } from "./terminal.ts"
 
@@ -41,9 +41,8 @@ export function announcement(opened: readonly Opened[], { auth, data }: Config):
 
 function placeOf(config: ListenerConfig, { hostname, port }: ListenerAddress): string {
   if (config.type === "unix") return styledFor("stdout", "green", hostname)
-  const host = hostname.includes(":") ? `[${hostname}]` : hostname
   const scheme = schemes[config.type][config.tls === undefined ? 0 : 1]
-  return styledFor("stdout", "green", `${scheme}://${host}:${port}`)
+  return styledFor("stdout", "green", `${scheme}://${bracketed(hostname)}:${port}`)
 }
 
 function clientsOf(auth: AuthConfig, config: ListenerConfig): string {

@@ -2,11 +2,11 @@
 import { type Command, InvalidArgumentError } from "commander"
 import { readText } from "../auth/text-file.ts"
 import { ManjuError } from "../broker/errors.ts"
-import { isLoopback } from "../config/conflicts.ts"
 import { CONFIG_VARIABLE } from "../config/environment.ts"
 import { ConfigurationError } from "../config/errors.ts"
 import { draft, type Given } from "../config/load.ts"
 import { itemsOf, nodeAt, plain, type Table, valueAt } from "../config/tree.ts"
+import { bracketed, isLoopback } from "../hostname.ts"
 import { readKeys, type TlsOptions } from "../listeners/tls.ts"
 import { inWords } from "./client/trouble.ts"
 import { CommandFailure } from "./failure.ts"
@@ -116,7 +116,7 @@ function placeOf(listener: Table): Place {
 function nearest(hostname: string): string {
   if (hostname === "0.0.0.0") return "127.0.0.1"
   if (hostname === "::") return "[::1]"
-  return hostname.includes(":") ? `[${hostname}]` : hostname
+  return bracketed(hostname)
 }
 
 /**

@@ -3,6 +3,8 @@
  *
  * A conflict is told of in the words of whoever has made it: flags, where a flag has; keys, where the file has.
  */
+
+import { isLoopback } from "../hostname.ts"
 import { flags } from "./flags.ts"
 import { EVERY, keyName, type Path, schemaAt, variableOf } from "./keys.ts"
 import type { Problem } from "./problems.ts"
@@ -279,8 +281,4 @@ function inFile(tree: Table, path: Path): Path {
 
 function isOpen(name: string, { value }: Leaf): string {
   return `${name} ${value} can be reached by others, and nothing says who`
-}
-
-export function isLoopback(host: unknown): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d+){3}$/.test(String(host))
 }

@@ -15,6 +15,7 @@ import type { Core } from "../broker/core.ts"
 import { ManjuError } from "../broker/errors.ts"
 import { sourceOf } from "../broker/log/limiter.ts"
 import type { Connecting } from "../broker/ports.ts"
+import { isLoopback } from "../hostname.ts"
 import { Problem } from "./problem.ts"
 
 /** Who may administer the broker over HTTP: whoever has the token or the password, and without both only this machine. */
@@ -169,10 +170,6 @@ function hostOf(host: string | null): string | undefined {
 /** Whether nobody can make it mean another place than it means. */
 function isUnambiguous(host: string): boolean {
   return host === "localhost" || isIP(host.replace(/^\[|\]$/g, "")) !== 0
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || /^127(\.\d+){3}$/.test(hostname)
 }
 
 function digest(text: string): Buffer {

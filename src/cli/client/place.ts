@@ -1,5 +1,6 @@
 /** Where a broker is, from the flags or a URL. */
 import { InvalidArgumentError } from "commander"
+import { bracketed } from "../../hostname.ts"
 import { type ClientFlags, misuse, topicFilter, topicName } from "./options.ts"
 
 export interface Place {
@@ -51,7 +52,7 @@ export function isTls({ scheme }: Place): boolean {
 /** `localhost:1883`, `[::1]:1883`, `ws://localhost:80/mqtt`, `/run/manju.sock`: as messages name it. */
 export function describePlace({ scheme, host, port, path }: Place): string {
   if (scheme === "unix") return path
-  const name = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+  const name = `${bracketed(host)}:${port}`
   return scheme.startsWith("ws") ? `${scheme}://${name}${path}` : name
 }
 

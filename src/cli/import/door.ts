@@ -5,7 +5,8 @@
  * nobody is, with what it was in a comment. It has that one, too, where nobody may come in with Mosquitto either, which is how a listener is
  * there of which nothing else is said: here one on loopback would let everybody in.
  */
-import { isLoopback } from "../../config/conflicts.ts"
+
+import { bracketed, isLoopback } from "../../hostname.ts"
 import type { Directive } from "./lines.ts"
 import { placeOf } from "./lines.ts"
 import type { LeftLines, Said, Section, Sections } from "./sections.ts"
@@ -145,7 +146,7 @@ class Door {
     this.set("port", number, said.port === undefined ? from : [said.port.directive])
     if (isWebSocket) this.origins()
     else for (const line of section.all("websockets_origin")) this.pass(line, "it is for WebSockets")
-    return { name: `${host.includes(":") ? `[${host}]` : host}:${number}`, host }
+    return { name: `${bracketed(host)}:${number}`, host }
   }
 
   private host(given: string | undefined): { host: string; by: Directive[] } {
