@@ -2,9 +2,10 @@
  * The bytes on their way to one socket.
  *
  * In a turn they gather here and are written once, by `flush`. One packet alone is not even copied: it is written from
- * where it is. From the second on they share a block of memory from a pool, a small one first, so that ten thousand idle
- * connections own none and a fan-out to a thousand does not take a thousand large ones. A block that is full is
- * written there and then.
+ * where it is. So are packets that stand next to each other, as those of a publisher do that sends several at once: they are one
+ * piece. What comes from elsewhere shares with them a block of memory from a pool, a small one first, so that ten thousand
+ * idle connections own none and a fan-out to a thousand does not take a thousand large ones. A block or a piece
+ * that is full is written there and then.
  *
  * When the socket takes only a part, the rest is kept in `unwritten` and everything after it queues behind, until
  * `drain`. `isWritable` says whether that is still within the bound; whoever pushes asks first.
@@ -48,10 +49,10 @@ export class Outbox implements Flushable {
   /** Bytes that the socket has taken. */
   bytesSent = 0
   private length = 0
-  /** The only packet of the turn so far, where it came from. */
-  private single: Buffer | undefined
-  private singleStart = 0
-  private singleEnd = 0
+  /** Where the packets of the turn are, if they are one piece of it so far. */
+  private piece: Buffer | undefined
+  private pieceStart = 0
+  private pieceEnd = 0
   /** What the socket has not taken, in few large pieces: the first is written up to `head`, the last filled up to `tail`. */
   private unwritten: Buffer[] = []
   private unwrittenBytes = 0
@@ -80,17 +81,22 @@ export class Outbox implements Flushable {
   }
 
   get isEmpty(): boolean {
-    return this.unwrittenBytes === 0 && this.length === 0 && this.single === undefined
+    return this.unwrittenBytes === 0 && this.length === 0 && this.piece === undefined
   }
 
   /** Adds the packet `bytes[start, end)`, which stays as it is until the end of the turn. */
   pushStable(bytes: Buffer, start = 0, end = bytes.length): void {
     this.packets++
-    if (this.length === 0 && this.single === undefined && this.unwrittenBytes === 0 && !this.isClosed) {
-      this.single = bytes
-      this.singleStart = start
-      this.singleEnd = end
-      this.mark()
+    if (this.piece === bytes && this.pieceEnd === start) {
+      this.pieceEnd = end
+      if (end - this.pieceStart >= LARGE_BLOCK_BYTES) this.writePiece()
+      return
+    }
+    if (this.length === 0 && this.piece === undefined && this.unwrittenBytes === 0 && !this.isClosed) {
+      this.piece = bytes
+      this.pieceStart = start
+      this.pieceEnd = end
+      if (!this.isMarked) this.mark()
       return
     }
     const at = this.reserve(end - start)
@@ -128,7 +134,7 @@ export class Outbox implements Flushable {
 
   /** Makes room for `bytes` in `block` and gives where; the caller fills all of it. */
   reserve(bytes: number): number {
-    if (this.single !== undefined) this.unfold()
+    if (this.piece !== undefined) this.unfold()
     if (this.block === undefined) this.block = this.pool.take(bytes)
     else if (this.length + bytes > this.block.length) this.makeRoom(bytes)
     if (!this.isMarked) this.mark()
@@ -149,12 +155,8 @@ export class Outbox implements Flushable {
       this.discard()
       return
     }
-    if (this.single !== undefined) {
-      const { single, singleStart, singleEnd } = this
-      this.single = undefined
-      const written = this.write(single, singleStart, singleEnd)
-      if (singleStart + written < singleEnd) this.keep(single, singleStart + written, singleEnd)
-    } else if (this.length > 0) this.writeBlock()
+    if (this.piece !== undefined) this.writePiece()
+    else if (this.length > 0) this.writeBlock()
   }
 
   /** The socket takes bytes again; true when nothing is left. */
@@ -194,13 +196,20 @@ export class Outbox implements Flushable {
     return written
   }
 
-  /** Moves the lone packet into a block, so that others can follow. */
+  private writePiece(): void {
+    const { piece, pieceStart, pieceEnd } = this
+    this.piece = undefined
+    const written = this.write(piece!, pieceStart, pieceEnd)
+    if (pieceStart + written < pieceEnd) this.keep(piece!, pieceStart + written, pieceEnd)
+  }
+
+  /** Moves the piece into a block, so that others can follow. */
   private unfold(): void {
-    const { single, singleStart, singleEnd } = this
-    this.single = undefined
-    this.length = singleEnd - singleStart
+    const { piece, pieceStart, pieceEnd } = this
+    this.piece = undefined
+    this.length = pieceEnd - pieceStart
     this.block = this.pool.take(this.length + 1)
-    single!.copy(this.block, 0, singleStart, singleEnd)
+    piece!.copy(this.block, 0, pieceStart, pieceEnd)
   }
 
   private makeRoom(bytes: number): void {
@@ -236,15 +245,15 @@ export class Outbox implements Flushable {
       at += taken
     }
     if (at === end) return
-    const piece = Buffer.allocUnsafeSlow(Math.max(end - at, last === undefined ? SMALL_BLOCK_BYTES : LARGE_BLOCK_BYTES))
-    this.tail = bytes.copy(piece, 0, at, end)
-    this.unwritten.push(piece)
+    const added = Buffer.allocUnsafeSlow(Math.max(end - at, last === undefined ? SMALL_BLOCK_BYTES : LARGE_BLOCK_BYTES))
+    this.tail = bytes.copy(added, 0, at, end)
+    this.unwritten.push(added)
   }
 
   private discard(): void {
     if (this.block !== undefined) this.pool.give(this.block)
     this.block = undefined
-    this.single = undefined
+    this.piece = undefined
     this.length = 0
     this.unwritten = []
     this.unwrittenBytes = 0

@@ -36,6 +36,8 @@ export class Topic {
 
 export class Topics {
   private slots: (Topic | undefined)[] = new Array(SMALLEST_TABLE).fill(undefined)
+  /** The one found last: who sends several messages at once mostly sends them to one topic. */
+  private last = new Topic("", Buffer.alloc(0), 0)
   private evictions = 0
   private readonly limits: TopicLimits
 
@@ -45,10 +47,15 @@ export class Topics {
 
   /** The topic whose name is `bytes[start, end)`; undefined if that is not a valid topic name. */
   find(bytes: Buffer, start: number, end: number): Topic | undefined {
+    const { last } = this
+    if (last.cached && isSame(last.bytes, bytes, start, end)) return last
     const hash = hashOf(bytes, start, end)
     const known = this.slots[hash & (this.slots.length - 1)]
-    if (known !== undefined && known.hash === hash && isSame(known.bytes, bytes, start, end)) return known
-    return this.enter(bytes, start, end, hash)
+    if (known === undefined || known.hash !== hash || !isSame(known.bytes, bytes, start, end)) {
+      return this.enter(bytes, start, end, hash)
+    }
+    this.last = known
+    return known
   }
 
   /** The topic of that name; undefined if it is not a valid topic name. */

@@ -85,6 +85,46 @@ describe("a turn", () => {
     expect([socket.received, pool.taken]).toEqual([bytes, []])
   })
 
+  test("packets that stand next to each other are one piece, written from where they are", () => {
+    const { socket, pool, outbox, turn } = setup()
+    const chunk = Buffer.from("one two three ")
+    turn(() => {
+      outbox.pushStable(chunk, 0, 4)
+      outbox.pushStable(chunk, 4, 8)
+      outbox.pushStable(chunk, 8, 14)
+    })
+    expect(socket.writes).toEqual([{ bytes: chunk, start: 0, end: 14 }])
+    expect(socket.writes[0]!.bytes).toBe(chunk)
+    expect([pool.taken, outbox.packets]).toEqual([[], 0])
+  })
+
+  test("packets with something between them are not", () => {
+    const { socket, outbox, turn } = setup()
+    const chunk = Buffer.from("one two three ")
+    turn(() => {
+      outbox.pushStable(chunk, 0, 4)
+      outbox.pushStable(chunk, 8, 14)
+      outbox.pushAck(0x40, 0x4142)
+      outbox.pushStable(chunk, 4, 8)
+    })
+    expect(socket.received.toString("latin1")).toBe("one three \x40\x02ABtwo ")
+    expect(socket.writes).toHaveLength(1)
+  })
+
+  test("a piece as long as a large block is written there and then, and what follows is the next", () => {
+    const { socket, pool, outbox, turn } = setup()
+    const chunk = Buffer.alloc(3 * LARGE, 7)
+    turn(() => {
+      for (let at = 0; at < chunk.length; at += 1000) outbox.pushStable(chunk, at, Math.min(at + 1000, chunk.length))
+      expect(socket.writes.map(({ start, end }) => [start, end])).toEqual([
+        [0, 66_000],
+        [66_000, 132_000],
+      ])
+    })
+    expect(socket.received).toEqual(chunk)
+    expect([socket.writes.length, pool.taken]).toEqual([3, []])
+  })
+
   test("two packets and more are one write, from one small block that goes back", () => {
     const { socket, pool, outbox, turn } = setup()
     turn(() => {
@@ -311,7 +351,7 @@ describe("whatever happens in whatever order, every socket gets its bytes, and a
           const { socket, outbox, expected } = random.pick(peers)
           const bytes = random.bytes(random.pick([2, 2, 9, 40, 40, 300, 3000, 5000]))
           if (random.chance(0.02)) bytes.copy((stable[stable.length] = Buffer.alloc(random.pick([65_000, 80_000]))))
-          const kind = random.below(6)
+          const kind = random.below(7)
           if (kind === 0) {
             const large = stable.at(-1) ?? bytes
             outbox.pushStable(large)
@@ -331,6 +371,14 @@ describe("whatever happens in whatever order, every socket gets its bytes, and a
             const at = outbox.reserve(bytes.length)
             outbox.block!.set(bytes, at)
             expected.push(bytes)
+          } else if (kind === 5) {
+            stable.push(bytes)
+            let start = 0
+            for (let end = 1; end <= bytes.length; start = end, end += 1 + random.below(500)) {
+              if (random.chance(0.1)) continue // one that this socket does not get
+              outbox.pushStable(bytes, start, end)
+              expected.push(Buffer.from(bytes.subarray(start, end)))
+            }
           } else {
             socket.capacity = random.pick([0, -1, 1, 100, 10_000, Number.POSITIVE_INFINITY])
             if (random.chance(0.5)) outbox.drain()

@@ -50,6 +50,17 @@ test("a topic that another pushes out is not in the table any more, and its rout
   expect([again.cached, first!.cached, second!.cached]).toEqual([true, false, false])
 })
 
+test("not even if it was the one found last", () => {
+  const topics = new Topics(limits)
+  const [name, other] = colliding(1)
+  const first = topics.named(name!)!
+  expect([topics.named(name!), topics.named(name!)]).toEqual([first, first])
+  topics.named(other!)
+  const again = topics.named(name!)!
+  expect(again).not.toBe(first)
+  expect([again.cached, first.cached]).toEqual([true, false])
+})
+
 describe("with more names than it has room for", () => {
   for (const count of [500, 5000, 70_000])
     test(`${count} names: each is found, and what is marked as cached is what the table holds`, () => {
