@@ -85,15 +85,21 @@ export class Publish {
   /** The properties that travel on unaltered, in their order [MQTT-3.3.2-18]; a copy. */
   forwardable(): Buffer {
     const { bytes, propertiesStart, propertiesEnd } = this
-    const kept = Buffer.allocUnsafe(propertiesEnd - propertiesStart)
+    const hopBytes = (this.topicAlias !== 0 ? 3 : 0) + (this.messageExpirySeconds >= 0 ? 5 : 0)
+    const kept = Buffer.allocUnsafe(propertiesEnd - propertiesStart - hopBytes)
     let length = 0
+    let keptFrom = propertiesStart
     for (let at = propertiesStart; at < propertiesEnd; ) {
       const next = skipProperty(bytes, at)
       const id = bytes[at]!
-      if (id !== TOPIC_ALIAS && id !== MESSAGE_EXPIRY) length += bytes.copy(kept, length, at, next)
+      if (id === TOPIC_ALIAS || id === MESSAGE_EXPIRY) {
+        length += bytes.copy(kept, length, keptFrom, at)
+        keptFrom = next
+      }
       at = next
     }
-    return kept.subarray(0, length)
+    bytes.copy(kept, length, keptFrom, propertiesEnd)
+    return kept
   }
 
   /** Checks the block and notes what the broker acts on. */
