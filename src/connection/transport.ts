@@ -30,7 +30,7 @@ export interface Transport {
    * `drained` says so. Negative: the stream has gone. The memory is used again afterwards: what is kept has to be copied.
    */
   write(bytes: Uint8Array, start: number, end: number): number
-  /** Stops reading: the client has to wait for somebody's answer, or for the disk. */
+  /** Stops reading: the client has to wait for somebody's answer, for the disk, or for its turn. */
   pause(): void
   /** Goes on reading. */
   resume(): void

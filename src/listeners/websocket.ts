@@ -5,8 +5,8 @@
  * client goes a frame a turn. A frame is either taken whole, into Bun's buffer if the socket is full, or not at all; after
  * one that had to be buffered nothing more is written until that buffer is empty.
  *
- * Bun cannot stop reading from a WebSocket. A client that has to wait, for an auth or for the disk, and goes on sending
- * all the same is let go when it has sent more than a packet and a backlog of the largest size. A close frame comes behind
+ * While a client has to wait, for an auth, for the disk or for its turn, its frames are read all the same, and held: so its pings are
+ * answered. It is not read from any more when it has sent more than a packet and a backlog of the largest size. A close frame comes behind
  * the frames before it: what they say is worked on, also when the client has had to wait. Without one the connection has broken.
  *
  * Bun shows a frame when all of it is there, and has one bound for those of a whole server: of strangers, too, it holds frames
@@ -65,6 +65,7 @@ class WebSocketTransport extends Holding implements Transport {
   readonly remoteAddress: string
   /** The last frame went into Bun's buffer: no other before that is empty. */
   isFull = false
+  private isStopped = false
   private readonly socket: ServerWebSocket<DoorData>
 
   constructor(socket: ServerWebSocket<DoorData>) {
@@ -79,6 +80,20 @@ class WebSocketTransport extends Holding implements Transport {
     if (sent === 0) return -1 // closed
     this.isFull = sent < 0
     return end - start
+  }
+
+  /** More is held than may be: nothing more is read before the client has its turn. */
+  stop(): void {
+    if (this.isStopped) return
+    this.isStopped = true
+    this.socket.pause()
+  }
+
+  override resume(): void {
+    super.resume()
+    if (!this.isStopped) return
+    this.isStopped = false
+    this.socket.resume()
   }
 
   end(): void {
@@ -161,10 +176,7 @@ export class WebSocketDoor {
     const { maximumPacketBytes, maximumBacklogBytes } = this.core.limits
     const heldBytes = transport.hold(data)
     if (heldBytes === 0) connection.receive(data)
-    else if (heldBytes > maximumPacketBytes + maximumBacklogBytes) {
-      sayBroken(connection.link, "misuse", "warn", "it sends on while it has to wait")
-      socket.terminate()
-    }
+    else if (heldBytes > maximumPacketBytes + maximumBacklogBytes) transport.stop()
   }
 
   private sayRefused(origin: string, remoteAddress: string): void {
