@@ -16,6 +16,7 @@ import { HookChains, type Outcome, Refused } from "./hook-chains.ts"
 import type { Hooks } from "./hooks.ts"
 import { Incidents } from "./incidents.ts"
 import { Journal } from "./journal.ts"
+import { leaveAll } from "./leaving.ts"
 import type { Limits } from "./limits.ts"
 import { sayAuthFailed, sayDropped, sayExpired, sayFailed } from "./log/lines.ts"
 import { Log } from "./log/log.ts"
@@ -177,6 +178,7 @@ export class Core implements RegistryOwner, Sampled {
     if (message.recipients !== undefined) return this.publishTo(message.recipients, message, from, peer)
     if (message.retain) this.retained.put(message)
     const { targets, groups } = this.router.route(message.topic)
+    this.turn.work += targets.length + groups.length + 1
     message.isRouting = true
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
@@ -279,17 +281,16 @@ export class Core implements RegistryOwner, Sampled {
   }
 
   unsubscribeAll(session: Session): void {
-    for (const subscription of session.subscriptions.values()) this.leave(subscription)
-    session.subscriptions.clear()
+    leaveAll(session, this)
   }
 
   /** Sends a session what is retained for a subscription it has just made. [MQTT-3.3.1-9] */
   replayRetained(session: Session, filterText: string): void {
     const subscription = session.subscriptions.get(filterText)
     if (subscription === undefined) return
-    const topicNames: string[] = []
-    this.retained.match(subscription.filter.pattern, (message) => topicNames.push(message.topic.name))
-    if (topicNames.length > 0) session.replay(subscription, topicNames)
+    const { pattern, hasWildcard } = subscription.filter
+    if (!hasWildcard && this.retained.get(pattern) === undefined) return // as for most
+    session.replay(subscription, this.retained.matching(pattern))
   }
 
   publishWill(will: Will, session: Session): void {
@@ -321,7 +322,8 @@ export class Core implements RegistryOwner, Sampled {
     return parseTopicFilter(text, this.limits)
   }
 
-  private leave(subscription: Subscription<Session>): void {
+  /** Takes a subscription out of the router, and its session out of the group. */
+  leave(subscription: Subscription<Session>): void {
     this.router.unsubscribe(subscription)
     if (subscription.group !== undefined) this.sharing.leave(subscription, subscription.group)
   }

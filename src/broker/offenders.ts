@@ -35,8 +35,8 @@ interface Failures {
 /** The attempts of a network, while there are any. */
 class Line {
   underWay = 0
-  /** Who waits; who came first is first, and gives up first. */
-  readonly waiting = new Set<Attempt>()
+  /** Who waits; who came first is first, and gives up first. Undefined: nobody has had to. */
+  waiting: Set<Attempt> | undefined = undefined
   /** When they are looked at again, if nothing happens before. */
   timer: Timer | undefined
   readonly network: string
@@ -106,11 +106,12 @@ export class Offenders {
     const attempt = new Attempt(this, network, connecting)
     if (network === undefined) return attempt
     const line = this.lines.get(network) ?? new Line(network)
-    if (line.waiting.size === 0 && this.hasRoom(line)) {
+    const waiting = line.waiting?.size ?? 0
+    if (waiting === 0 && this.hasRoom(line)) {
       this.lines.set(network, line)
       this.begin(attempt, line)
     } else if (!this.known.recognize(network, connecting)) {
-      if (line.waiting.size >= MOST_WAITING) attempt.turn = false
+      if (waiting >= MOST_WAITING) attempt.turn = false
       else {
         this.lines.set(network, line)
         this.wait(attempt, line)
@@ -132,8 +133,9 @@ export class Offenders {
     const { line } = attempt
     if (line === undefined) return
     attempt.line = undefined
-    if (!line.waiting.delete(attempt)) line.underWay--
-    this.proceed(line)
+    if (line.waiting?.delete(attempt) !== true) line.underWay--
+    if (line.waiting === undefined) this.forgetIfOver(line)
+    else this.proceed(line, line.waiting)
   }
 
   private begin(attempt: Attempt, line: Line): void {
@@ -147,25 +149,30 @@ export class Offenders {
     attempt.turn = new Promise((resolve) => {
       attempt.decide = resolve
     })
+    line.waiting ??= new Set()
     line.waiting.add(attempt)
-    if (line.timer === undefined) this.proceed(line)
+    if (line.timer === undefined) this.proceed(line, line.waiting)
   }
 
   /** Lets those begin whose turn it is, and those give up who have waited too long. */
-  private proceed(line: Line): void {
+  private proceed(line: Line, waiting: Set<Attempt>): void {
     const now = this.clock.now()
-    for (const attempt of line.waiting) {
+    for (const attempt of waiting) {
       const isTurn = this.hasRoom(line)
       if (!isTurn && now < attempt.until) break
-      line.waiting.delete(attempt)
+      waiting.delete(attempt)
       attempt.line = undefined
       if (isTurn) this.begin(attempt, line)
       attempt.decide!(isTurn)
     }
     line.timer?.cancel()
     line.timer = undefined
-    if (line.waiting.size > 0) line.timer = this.timers.schedule(now, () => this.proceed(line))
-    else if (line.underWay === 0) this.lines.delete(line.network)
+    if (waiting.size > 0) line.timer = this.timers.schedule(now, () => this.proceed(line, waiting))
+    else this.forgetIfOver(line)
+  }
+
+  private forgetIfOver(line: Line): void {
+    if (line.underWay === 0) this.lines.delete(line.network)
   }
 
   private hasRoom(line: Line): boolean {

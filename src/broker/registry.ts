@@ -55,8 +55,10 @@ export class SessionRegistry {
   /** The session for a client that connects: its own again, or a new one. The connection it had is ended. */
   attach(clientId: string, cleanStart: boolean, expirySeconds: number): Attachment {
     let session = this.sessions.get(clientId)
-    session?.outlet?.disconnect(Reason.SessionTakenOver) // [MQTT-3.1.4-3]; detaches it
-    session = this.sessions.get(clientId) // it may have ended with its connection
+    if (session?.outlet !== undefined) {
+      session.outlet.disconnect(Reason.SessionTakenOver) // [MQTT-3.1.4-3]; detaches it
+      session = this.sessions.get(clientId) // it may have ended with its connection
+    }
     if (session !== undefined && cleanStart) {
       this.end(session) // [MQTT-3.1.2-4]
       session = undefined

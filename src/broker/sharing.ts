@@ -10,6 +10,7 @@ import {
   GroupQueue,
   isUnsent,
   type Message,
+  type Round,
   type Session,
   type SessionHost,
   type Unsent,
@@ -18,7 +19,7 @@ import {
 const RESTORE_PAGE = 1000
 
 export class Sharing {
-  private readonly queues = new Map<string, GroupQueue>()
+  private readonly queues = new Map<string, GroupQueue<Session>>()
   private readonly host: SessionHost
 
   constructor(host: SessionHost) {
@@ -26,10 +27,10 @@ export class Sharing {
   }
 
   /** What waits for a share group, by the text of its filter. */
-  queue(owner: string): GroupQueue {
+  queue(owner: string): GroupQueue<Session> {
     let queue = this.queues.get(owner)
     if (queue === undefined) {
-      queue = new GroupQueue(owner, this.host)
+      queue = new GroupQueue<Session>(owner, this.host)
       this.queues.set(owner, queue)
     }
     return queue
@@ -43,7 +44,7 @@ export class Sharing {
   leave({ subscriber, filter }: Subscription<Session>, group: ShareGroup<Session>): void {
     const queue = this.queue(filter.text)
     subscriber.leaveGroup(queue)
-    if (group.members.length > 0) return
+    if (group.size > 0) return
     queue.clear()
     this.queues.delete(filter.text)
   }
@@ -53,56 +54,50 @@ export class Sharing {
       this.deliverTo(message.recipients, group, message)
       return
     }
-    const { members } = group
-    const queue = this.queue(`$share/${group.shareName}/${group.pattern}`)
+    const queue = this.queue(group.text)
+    const { members } = queue
+    const { turn } = members
+    const line = message.qos > 0 ? 1 : 0
     const mustQueue = message.qos > 0 && queue.waiting.length > 0 // what waits goes first
     let reason: DropReason = "backlog full"
-    for (let i = 0; i < members.length && !mustQueue; i++) {
-      const index = (group.turn + i) % members.length
-      const member = members[index]!
-      if (!member.subscriber.isReadyFor(deliveryQoS(message.qos, member.qos))) continue
-      const sending = member.subscriber.deliverShared(message, member, queue)
+    for (let place = mustQueue ? -1 : members.first(line); place >= 0; place = members.next(line, place, turn)) {
+      const { taker, subscription, order } = members.at(place)
+      const sending = taker.deliverShared(message, subscription, queue)
       if (isUnsent(sending)) {
         reason = sending.reason
         continue
       }
-      group.turn = index + 1
+      members.served(place, line)
       if (sending !== undefined) {
-        const others = members.slice(1).map((_, j) => members[(index + 1 + j) % members.length]!)
-        this.follow(sending, others, queue, message.keep())
+        this.follow(sending, { first: order, asked: order, latest: members.latest }, queue, message.keep())
       }
       return
     }
     if (message.qos > 0) queue.put(new Delivery(message.keep(), message.qos, false, undefined, undefined))
-    else if (members.some((member) => member.subscriber.outlet !== undefined)) {
-      this.host.dropped(reason, queue.owner, message)
-    }
+    else if (members.online > 0) this.host.dropped(reason, queue.owner, message)
   }
 
   /** If what is being decided is that a member does not get a message of QoS 0, the first of the others that can take it does. */
   private follow(
     sending: Promise<Unsent | undefined>,
-    others: readonly Subscription<Session>[],
-    queue: GroupQueue,
+    round: Round,
+    queue: GroupQueue<Session>,
     message: Message,
   ): void {
     sending
-      .then((unsent) => unsent && this.offer(others, queue, message, unsent.reason))
+      .then((unsent) => unsent && this.offer(round, queue, message, unsent.reason))
       .catch((error) => this.host.onBug(error))
   }
 
-  private offer(
-    members: readonly Subscription<Session>[],
-    queue: GroupQueue,
-    message: Message,
-    reason: DropReason,
-  ): void {
-    for (const [index, member] of members.entries()) {
-      const { subscriber } = member
-      if (!queue.takers.has(subscriber) || !subscriber.isReadyFor(0)) continue
-      const sending = subscriber.deliverShared(message, member, queue)
+  private offer(round: Round, queue: GroupQueue<Session>, message: Message, reason: DropReason): void {
+    const { members } = queue
+    let { asked } = round
+    for (let place = members.following(0, round); place >= 0; place = members.following(0, { ...round, asked })) {
+      const { taker, subscription, order } = members.at(place)
+      asked = order
+      const sending = taker.deliverShared(message, subscription, queue)
       if (isUnsent(sending)) continue
-      if (sending !== undefined) this.follow(sending, members.slice(index + 1), queue, message)
+      if (sending !== undefined) this.follow(sending, { ...round, asked }, queue, message)
       return
     }
     this.host.dropped(reason, queue.owner, message)
@@ -117,21 +112,20 @@ export class Sharing {
       queue.restore(deliveries)
       after = deliveries.at(-1)!.sequence
     }
-    if (queue.takers.size > 0) return
+    if (queue.members.size > 0) return
     queue.clear()
     this.queues.delete(owner)
   }
 
   /** Of a message for some only, one of them gets it; nobody else ever may, so it waits in the member's own queue. */
   private deliverTo(recipients: ReadonlySet<string>, group: ShareGroup<Session>, message: Message): void {
-    const { members, turn } = group
-    const inTurn = members.map((_, i) => members[(turn + i) % members.length]!)
-    const allowed = inTurn.filter(({ subscriber }) => recipients.has(subscriber.clientId))
-    const isReady = ({ subscriber, qos }: (typeof allowed)[number]) =>
-      subscriber.isReadyFor(deliveryQoS(message.qos, qos))
+    const { members } = this.queue(group.text)
+    const allowed = members.named(recipients)
+    const isReady = ({ taker, subscription }: (typeof allowed)[number]) =>
+      taker.isReadyFor(deliveryQoS(message.qos, subscription.qos))
     const member = allowed.find(isReady) ?? allowed[0]
     if (member === undefined) return
-    group.turn = members.indexOf(member) + 1
-    member.subscriber.deliver(message, member)
+    members.turn = member.place + 1
+    member.taker.deliver(message, member.subscription)
   }
 }

@@ -20,28 +20,45 @@ export interface Timer {
   cancel(): void
 }
 
-/** What is due at one tick. */
-class Bucket extends Set<Entry> {
-  readonly tick: number
+/** What is due at one tick: a chain, in which ten thousand come and go without a table of them. */
+class Bucket {
+  first: Entry | undefined = undefined
+  private last: Entry | undefined = undefined
+  private readonly tick: number
   private readonly wheel: Map<number, Bucket>
 
   constructor(tick: number, wheel: Map<number, Bucket>) {
-    super()
     this.tick = tick
     this.wheel = wheel
     wheel.set(tick, this)
   }
 
+  add(entry: Entry): void {
+    entry.previous = this.last
+    if (this.last === undefined) this.first = entry
+    else this.last.next = entry
+    this.last = entry
+  }
+
   /** An empty bucket goes too: a client that comes and goes leaves nothing behind for each of its expiries. */
   remove(entry: Entry): void {
-    if (this.delete(entry) && this.size === 0) this.wheel.delete(this.tick)
+    const { previous, next } = entry
+    if (previous === undefined) this.first = next
+    else previous.next = next
+    if (next === undefined) this.last = previous
+    else next.previous = previous
+    if (this.first === undefined) this.wheel.delete(this.tick)
   }
 }
 
 class Entry implements Timer {
+  /** Its neighbours. */
+  previous: Entry | undefined = undefined
+  next: Entry | undefined = undefined
   readonly due: (subject: unknown) => void
   readonly subject: unknown
-  private readonly bucket: Bucket
+  /** Undefined: it is over. */
+  private bucket: Bucket | undefined
 
   constructor(bucket: Bucket, due: (subject: unknown) => void, subject: unknown) {
     this.bucket = bucket
@@ -51,7 +68,9 @@ class Entry implements Timer {
   }
 
   cancel(): void {
-    this.bucket.remove(this)
+    const { bucket } = this
+    this.bucket = undefined
+    bucket?.remove(this)
   }
 }
 
@@ -119,9 +138,8 @@ export class Timers {
   private ring(tick: number): void {
     const bucket = this.buckets.get(tick)
     if (bucket === undefined) return
-    this.buckets.delete(tick)
-    for (const entry of bucket) {
-      bucket.delete(entry)
+    for (let entry = bucket.first; entry !== undefined; entry = bucket.first) {
+      entry.cancel()
       try {
         entry.due(entry.subject)
       } catch (error) {

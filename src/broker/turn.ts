@@ -1,15 +1,47 @@
 /**
  * One write per connection per turn. Whoever has something to send enters the list; at the end of the turn (a chunk
  * received, a timer, a commit) everybody on it is flushed once, however many packets that is.
+ *
+ * A turn may be long: one chunk holds ten thousand messages, one message goes to ten thousand clients. So that nobody waits for more than
+ * a slice of it, the rest is left for the next turns of the event loop, and the turns of others come in between:
+ * - A turn that has caused `WORK_PER_SLICE` deliveries is to be interrupted (`isLong`). What it has marked so far is flushed when it ends, a
+ *   write for each, as if nothing had been. Of several that are interrupted one goes on at a time, in the order in which they came.
+ * - Where more than `FLUSHES_PER_SLICE` are marked when a turn ends, the others are flushed later. An outbox that waits there gathers on.
  */
+
+/** As it is when this is loaded: a test that replaces the timers does not mean this one. */
+const { setImmediate } = globalThis
+
+/** Some hundred microseconds of work, up to ten times as much where messages are kept for those who are away. */
+const WORK_PER_SLICE = 10_000
+/** Some microseconds each, since each is a write. */
+const FLUSHES_PER_SLICE = 128
+
 export interface Flushable {
   flush(): void
 }
 
+/** What is left of a turn. */
+interface Interrupted {
+  readonly goOn: () => void
+  readonly marked: Flushable[]
+}
+
 export class Turn {
+  /** What has been done since the turn began, or went on: messages and their deliveries. */
+  work = 0
   private dirty: Flushable[] = []
   private isOpen = false
   private isScheduled = false
+  /** Those who wait to be flushed, the first one first. */
+  private late: Flushable[] = []
+  private readonly interrupted: Interrupted[] = []
+  private isSliceScheduled = false
+
+  /** Whether enough has been done for now. */
+  get isLong(): boolean {
+    return this.work >= WORK_PER_SLICE
+  }
 
   /** Enters `outbox` for the end of this turn; outside of one, for the end of the current microtasks. */
   mark(outbox: Flushable): void {
@@ -20,11 +52,20 @@ export class Turn {
   /** A chunk is being worked on: what it causes is flushed by the `end` that follows. */
   begin(): void {
     this.isOpen = true
+    this.work = 0
   }
 
   end(): void {
     this.isOpen = false
     if (this.dirty.length > 0) this.flush()
+  }
+
+  /** Leaves the rest of this turn for later: `goOn` is called then, to begin and end it, or to interrupt it once more. */
+  interrupt(goOn: () => void): void {
+    this.isOpen = false
+    this.interrupted.push({ goOn, marked: this.dirty })
+    this.dirty = []
+    this.scheduleSlice()
   }
 
   private schedule(): void {
@@ -36,8 +77,35 @@ export class Turn {
   }
 
   private flush(): void {
-    const { dirty } = this
-    for (let i = 0; i < dirty.length; i++) dirty[i]!.flush()
+    const { dirty } = this // which grows when a flush marks another
+    for (let i = 0; i < dirty.length && i < FLUSHES_PER_SLICE; i++) dirty[i]!.flush()
+    if (dirty.length > FLUSHES_PER_SLICE) this.postpone(dirty.slice(FLUSHES_PER_SLICE))
     dirty.length = 0
+  }
+
+  private postpone(marked: Flushable[]): void {
+    this.late = this.late.length === 0 ? marked : this.late.concat(marked)
+    this.scheduleSlice()
+  }
+
+  private scheduleSlice(): void {
+    if (this.isSliceScheduled) return
+    this.isSliceScheduled = true
+    setImmediate(() => this.slice())
+  }
+
+  private slice(): void {
+    this.isSliceScheduled = false
+    for (const outbox of this.late.splice(0, FLUSHES_PER_SLICE)) outbox.flush()
+    const next = this.interrupted.shift()
+    if (next !== undefined) this.goOn(next)
+    if (this.late.length > 0 || this.interrupted.length > 0) this.scheduleSlice()
+  }
+
+  private goOn({ goOn, marked }: Interrupted): void {
+    this.dirty = marked.concat(this.dirty) // what the flushes before it have marked
+    this.isOpen = true
+    goOn()
+    if (this.isOpen) this.end()
   }
 }

@@ -14,7 +14,14 @@ import {
   isAllowing,
   type Permission,
 } from "../broker/ports.ts"
-import { type Connect, encodeConnack, type Properties, Reason, type WillFields } from "../codec/index.ts"
+import {
+  type Connect,
+  encodeConnack,
+  LARGEST_PACKET_BYTES,
+  type Properties,
+  Reason,
+  type WillFields,
+} from "../codec/index.ts"
 import type { Will } from "../session/index.ts"
 import { sayConnected } from "./lines.ts"
 import { type Link, writer } from "./link.ts"
@@ -103,7 +110,7 @@ function admit(link: Link, client: Client, proof?: Properties): void | Promise<v
     const warning = `the session belongs to ${owner === null ? "an anonymous client" : `user ${owner}`}`
     return refuse(link, link.level, { reason: Reason.ClientIdentifierNotValid, reasonString }, warning)
   }
-  if (core.sessions.get(clientId) === undefined && core.sessions.size >= core.limits.maximumSessions) {
+  if (core.sessions.size >= core.limits.maximumSessions && core.sessions.get(clientId) === undefined) {
     core.metrics.limitsHit.sessions++
     return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "too many sessions" })
   }
@@ -154,6 +161,7 @@ function greet(link: Link, isPresent: boolean, properties: Properties | undefine
 }
 
 function isTooLarge({ level, maximumPacketBytes }: Link, properties: Properties): boolean {
+  if (maximumPacketBytes === LARGEST_PACKET_BYTES) return false
   return encodeConnack(writer, level, Reason.Success, false, properties).length > maximumPacketBytes
 }
 

@@ -74,7 +74,7 @@ export class ClientView implements ConnectedClient {
   }
 
   get sessionExpirySeconds(): number {
-    return this.#last?.sessionExpirySeconds ?? this.#link.session?.expirySeconds ?? 0
+    return this.#last?.sessionExpirySeconds ?? Math.max(0, this.#link.session?.expirySeconds ?? 0)
   }
 
   get keepAliveSeconds(): number {

@@ -128,7 +128,7 @@ function cannotServe(link: Link, connect: Connect): Refusal | undefined {
     // [MQTT-3.1.3-8] [v3.1.1 MQTT-3.1.3-8]; MQTT 3.1 knows no empty client id
     return { reason: Reason.ClientIdentifierNotValid, reasonString: "a client identifier is required" }
   }
-  if (/^\$(?:share|will|local)\//.test(clientId)) {
+  if (clientId.startsWith("$") && /^\$(?:share|will|local)\//.test(clientId)) {
     // so are named what waits for groups, wills that are being decided on, and subscriptions of the embedding service
     return { reason: Reason.ClientIdentifierNotValid, reasonString: "a client identifier cannot begin so" }
   }

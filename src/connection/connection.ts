@@ -69,7 +69,11 @@ export class Connection {
       metrics.limitsHit[metrics.connections > limits.maximumConnections ? "connections" : "listener connections"]++
       if (surplus > SURPLUS_TOLD) destroySoon(transport)
     }
-    this.link.deadline = timers.schedule(core.now() + limits.connectTimeoutSeconds * 1000, onConnectTimeout, this.link)
+    this.link.deadline = timers.schedule(
+      this.link.lastReceivedAt + limits.connectTimeoutSeconds * 1000,
+      onConnectTimeout,
+      this.link,
+    )
   }
 
   /** Bytes from the socket; the buffer is ours. */
@@ -122,6 +126,10 @@ export class Connection {
           break
         }
         if (link.state === "closing" || link.state === "closed") break
+        if (turn.isLong && framer.hasPending) {
+          this.interrupt()
+          return
+        }
       }
       if (framer.reason !== Reason.Success) this.onUnreadable(framer.reason)
       if (link.state === "open" && !link.isBusy) {
@@ -154,21 +162,36 @@ export class Connection {
 
   /** Reads nothing more until the answer is there; then goes on with what has come. */
   private waitFor(pending: Promise<void>): void {
+    this.stop()
+    pending.then(
+      () => this.goOn(),
+      (error) => {
+        this.onBug(error)
+        this.goOn()
+      },
+    )
+  }
+
+  /** The chunk causes so much that others have a turn first. */
+  private interrupt(): void {
+    this.stop()
+    this.link.core.turn.interrupt(() => this.goOn())
+  }
+
+  private stop(): void {
     const { link } = this
     link.isBusy = true
     link.transport.pause()
-    const goOn = () => {
-      link.isBusy = false
-      link.lastReceivedAt = link.core.now()
-      if (link.state === "closed") return
-      link.transport.resume()
-      if (link.state !== "closing") this.run()
-      if (link.hasLeft && !link.isBusy) this.closed()
-    }
-    pending.then(goOn, (error) => {
-      this.onBug(error)
-      goOn()
-    })
+  }
+
+  private goOn(): void {
+    const { link } = this
+    link.isBusy = false
+    link.lastReceivedAt = link.core.now()
+    if (link.state === "closed") return
+    link.transport.resume()
+    if (link.state !== "closing") this.run()
+    if (link.hasLeft && !link.isBusy) this.closed()
   }
 
   /** Ours, not the peer's: this connection ends, and nobody else notices. [v3.1.1 MQTT-4.8.0-2] */

@@ -25,10 +25,7 @@ export function wanted({ router }: Core, session: Session): (topic: Topic) => bo
   return (topic) => {
     let isWanted = known.get(topic.name)
     if (isWanted === undefined) {
-      const { targets, groups } = router.route(topic)
-      isWanted =
-        targets.some(({ subscriber }) => subscriber === session) ||
-        groups.some(({ members }) => members.some(({ subscriber }) => subscriber === session))
+      isWanted = router.reaches(topic, session)
       if (known.size === MOST_KNOWN) known.clear()
       known.set(topic.name, isWanted)
     }

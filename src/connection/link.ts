@@ -379,8 +379,9 @@ export class Link implements Outlet, Peer, HoldingLink {
 
   /** The socket takes bytes again. */
   drained(): void {
-    if (!this.outbox.drain()) return
-    if (this.state === "open") this.session!.pump()
+    const isEmpty = this.outbox.drain()
+    if (!isEmpty) this.session?.wake()
+    else if (this.state === "open") this.session!.pump()
     else if (this.state === "closing") this.transport.end()
   }
 

@@ -1,4 +1,5 @@
 /** SUBSCRIBE and UNSUBSCRIBE. MQTT 5 §3.8 to §3.11 */
+import { slicesOf } from "../broker/admin/page.ts"
 import { isPromise } from "../broker/decide.ts"
 import { ManjuError } from "../broker/errors.ts"
 import { type Outcome, Refused } from "../broker/hook-chains.ts"
@@ -23,6 +24,8 @@ import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
 
 const reader = new Reader()
+/** So many filters are a millisecond or two. */
+const MOST_AT_ONCE = 500
 
 /** What became of one filter of a SUBSCRIBE: what is granted, or why nothing is. */
 type Decision = Reason | { readonly filter: TopicFilter; readonly options: SubscribeRequest }
@@ -49,15 +52,42 @@ export function inTurn<Item, Answer>(
   link: Link,
   items: readonly Item[],
   decide: (item: Item) => Awaitable<Answer>,
-  next: (answers: Answer[]) => void,
-  answers: Answer[] = [],
+  next: (answers: Answer[]) => void | Promise<void>,
+): void | Promise<void> {
+  return items.length > MOST_AT_ONCE ? inSlices(link, items, decide, next) : inOne(link, items, decide, next, [])
+}
+
+/** A packet may hold a hundred thousand filters: others are served in between. */
+async function inSlices<Item, Answer>(
+  link: Link,
+  items: readonly Item[],
+  decide: (item: Item) => Awaitable<Answer>,
+  next: (answers: Answer[]) => void | Promise<void>,
+): Promise<void> {
+  const answers: Answer[] = []
+  for await (const slice of slicesOf(items)) {
+    for (const item of slice) {
+      if (link.state !== "open") return
+      const answer = decide(item)
+      answers.push(isPromise(answer) ? await answer : answer)
+    }
+  }
+  if (link.state === "open") await next(answers)
+}
+
+function inOne<Item, Answer>(
+  link: Link,
+  items: readonly Item[],
+  decide: (item: Item) => Awaitable<Answer>,
+  next: (answers: Answer[]) => void | Promise<void>,
+  answers: Answer[],
 ): void | Promise<void> {
   while (answers.length < items.length && link.state === "open") {
     const answer = decide(items[answers.length]!)
     if (isPromise(answer)) {
       return Promise.resolve(answer).then((answer) => {
         answers.push(answer)
-        return inTurn(link, items, decide, next, answers)
+        return inOne(link, items, decide, next, answers)
       })
     }
     answers.push(answer)
@@ -100,12 +130,12 @@ function consider(link: Link, filter: TopicFilter, request: SubscribeRequest): A
   return isPromise(outcome) ? Promise.resolve(outcome).then(decided) : decided(outcome)
 }
 
-function subscribe(link: Link, packet: Subscribe, decisions: readonly Decision[]): void {
+function subscribe(link: Link, packet: Subscribe, decisions: readonly Decision[]): void | Promise<void> {
   const { core } = link
   const session = link.session!
   const identifier = packet.properties.subscriptionIdentifiers?.[0]
   const toReplay: string[] = []
-  const reasons = decisions.map((decision): Reason => {
+  const act = (decision: Decision): Reason => {
     if (typeof decision === "number") return decision
     if (link.cannotKeep) return Reason.QuotaExceeded
     const { filter, options } = decision
@@ -118,7 +148,19 @@ function subscribe(link: Link, packet: Subscribe, decisions: readonly Decision[]
     const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && !isKnown)
     if (wantsRetained && filter.shareName === undefined) toReplay.push(filter.text) // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]
     return options.qos // [MQTT-3.9.3-2]
-  })
+  }
+  return inTurn(link, decisions, act, (reasons) => acknowledge(link, packet, decisions, reasons, toReplay))
+}
+
+function acknowledge(
+  link: Link,
+  packet: Subscribe,
+  decisions: readonly Decision[],
+  reasons: readonly Reason[],
+  toReplay: readonly string[],
+): void {
+  const { core } = link
+  const session = link.session!
   for (const [index, reason] of reasons.entries())
     if (reason >= 0x80) noteRefused(link, packet.requests[index]!, reason)
   // MQTT 3.1 §3.8: a client of that version cannot be told of a refusal, it gets a positive answer.
@@ -161,13 +203,19 @@ function decideOnLeaving(link: Link, text: string): Awaitable<string | Reason> {
   return isPromise(outcome) ? Promise.resolve(outcome).then(decided) : decided(outcome)
 }
 
-function unsubscribe(link: Link, { packetId }: Unsubscribe, decisions: readonly (string | Reason)[]): void {
-  const reasons = decisions.map((decision) => {
+function unsubscribe(
+  link: Link,
+  { packetId }: Unsubscribe,
+  decisions: readonly (string | Reason)[],
+): void | Promise<void> {
+  const act = (decision: string | Reason): Reason => {
     if (typeof decision === "number") return decision
     if (link.cannotKeep) return Reason.ImplementationSpecificError
     return link.core.unsubscribe(link.session!, decision) ? Reason.Success : Reason.NoSubscriptionExisted
+  }
+  return inTurn(link, decisions, act, (reasons) => {
+    link.acknowledgeWith(encodeUnsuback(writer, link.level, packetId, reasons, why(link, reasons))) // [MQTT-3.10.4-4]
   })
-  link.acknowledgeWith(encodeUnsuback(writer, link.level, packetId, reasons, why(link, reasons))) // [MQTT-3.10.4-4]
 }
 
 /** One reason string for the packet: that of the first filter refused. */

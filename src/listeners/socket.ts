@@ -1,8 +1,8 @@
 /**
  * MQTT over stream sockets, on `Bun.listen`: TCP, TLS and Unix domain sockets. Bytes in, bytes out, and nothing of the protocol.
  *
- * Bun hands over a fresh buffer per read, which becomes the connection's. A write may take less than it is given; the
- * outbox keeps the rest until `drain`. A connection counts, and its time to CONNECT runs, from the moment it is accepted:
+ * Bun sets TCP_NODELAY on what it accepts, and hands over a fresh buffer per read, which becomes the connection's. A write may take
+ * less than it is given; the outbox keeps the rest until `drain`. A connection counts, and its time to CONNECT runs, from the moment it is accepted:
  * a TLS handshake or a PROXY header that never comes ends like a CONNECT that never comes. The PROXY header only stands
  * before what the connection gets.
  */
@@ -145,7 +145,6 @@ export function socketHandlers(socketServing: SocketServing): SocketHandler<Rece
   return {
     binaryType: "buffer",
     open(socket) {
-      socket.setNoDelay(true)
       const transport = new SocketTransport(socket as WholeSocket, addressOf(socket), wantsCertificate)
       const connection = new Connection(core, transport, serving, pool)
       socket.data = connection

@@ -54,13 +54,45 @@ export class Subscription<S> implements Target<S> {
 export class ShareGroup<S> {
   readonly shareName: string
   readonly pattern: string
-  readonly members: Subscription<S>[] = []
-  /** Where the turn is. */
-  turn = 0
+  /** As its members write it: `$share/{name}/{pattern}`. */
+  readonly text: string
+  private readonly subscriptions = new Map<S, Subscription<S>>()
 
   constructor(shareName: string, pattern: string) {
     this.shareName = shareName
     this.pattern = pattern
+    this.text = `$share/${shareName}/${pattern}`
+  }
+
+  get size(): number {
+    return this.subscriptions.size
+  }
+
+  /** All of them: a copy. */
+  get members(): Subscription<S>[] {
+    return [...this.subscriptions.values()]
+  }
+
+  /** One after the other, in the order in which they joined. */
+  subscribers(): MapIterator<S> {
+    return this.subscriptions.keys()
+  }
+
+  has(subscriber: S): boolean {
+    return this.subscriptions.has(subscriber)
+  }
+
+  /** Adds a member, or puts its new subscription in the place of its old one; true if it was none. */
+  join(subscription: Subscription<S>): boolean {
+    const { size } = this.subscriptions
+    this.subscriptions.set(subscription.subscriber, subscription)
+    return this.subscriptions.size > size
+  }
+
+  /** Removes a member; false if it has subscribed again since, or has gone. */
+  leave(subscription: Subscription<S>): boolean {
+    const { subscriber } = subscription
+    return this.subscriptions.get(subscriber) === subscription && this.subscriptions.delete(subscriber)
   }
 }
 
@@ -104,12 +136,11 @@ export class Router<S> {
       node.subscriptions.set(subscriber, subscription)
     } else {
       node.groups ??= new Map()
-      let group = node.groups.get(filter.shareName)
-      if (group === undefined) {
-        group = new ShareGroup(filter.shareName, filter.pattern)
-        node.groups.set(filter.shareName, group)
-      }
+      const known = node.groups.get(filter.shareName)
+      const group = known ?? new ShareGroup(filter.shareName, filter.pattern)
       this.join(group, subscription)
+      if (known !== undefined) return // every route that leads to it leads to its new member
+      node.groups.set(filter.shareName, group)
     }
     this.invalidate(filter)
   }
@@ -123,16 +154,15 @@ export class Router<S> {
       if (!node.subscriptions?.delete(subscriber)) return
       if (node.subscriptions.size === 0) node.subscriptions = undefined
     } else {
-      const index = group.members.indexOf(subscription)
-      if (index < 0) return
-      group.members.splice(index, 1)
+      if (!group.leave(subscription)) return
       this.sharedCount--
-      if (group.members.length === 0) {
+      if (group.size === 0) {
         node.groups!.delete(group.shareName)
         if (node.groups!.size === 0) node.groups = undefined
       }
     }
     this.subscriptionCount--
+    if (group !== undefined && group.size > 0) return // the routes that lead to it still do
     if (isEmpty(node)) this.remove(filter)
     this.invalidate(filter)
   }
@@ -150,6 +180,13 @@ export class Router<S> {
     return route
   }
 
+  /** Whether a subscription of that subscriber matches: with no look at the others. */
+  reaches(topic: Topic, subscriber: S): boolean {
+    const isIn = ({ subscriptions, groups }: Node<S>) =>
+      subscriptions?.has(subscriber) === true || groups?.values().some((group) => group.has(subscriber)) === true
+    return this.find(topic.name).some(isIn)
+  }
+
   /** Lets all routes go: those of many topics with many subscribers, and stale ones, would add up. */
   private forgetRoutes(): void {
     this.topics.forgetRoutes()
@@ -157,21 +194,20 @@ export class Router<S> {
   }
 
   private match(name: string): Route<S> {
+    return flatten(this.find(name))
+  }
+
+  private find(name: string): Node<S>[] {
     const found: Node<S>[] = []
     const exact = this.exact.get(name)
     if (exact !== undefined) found.push(exact)
     if (this.root.children !== undefined) walk(this.root, name.split("/"), 0, found)
-    return flatten(found)
+    return found
   }
 
   private join(group: ShareGroup<S>, subscription: Subscription<S>): void {
     subscription.group = group
-    const index = group.members.findIndex((member) => member.subscriber === subscription.subscriber)
-    if (index >= 0) {
-      group.members[index] = subscription
-      return
-    }
-    group.members.push(subscription)
+    if (!group.join(subscription)) return
     this.subscriptionCount++
     this.sharedCount++
   }
@@ -258,7 +294,7 @@ function flatten<S>(nodes: readonly Node<S>[]): Route<S> {
   const groups: ShareGroup<S>[] = []
   const lists: Map<S, Subscription<S>>[] = []
   for (const node of nodes) {
-    if (node.groups !== undefined) groups.push(...node.groups.values())
+    if (node.groups !== undefined) for (const group of node.groups.values()) groups.push(group)
     if (node.subscriptions !== undefined) lists.push(node.subscriptions)
   }
   if (lists.length === 1) return { targets: [...lists[0]!.values()], groups }

@@ -5,9 +5,12 @@ import type { Message } from "./message.ts"
 /** Which connections have been asked to take a delivery of a share group and could not have it; and why, the last of them. */
 export class Refusals {
   lastReason: DropReason = "not authorized"
+  /** How many of them are members' now: never fewer than there are, as long as it waits. */
+  count = 0
   private readonly outlets = new WeakSet<object>()
 
   add(outlet: object, reason: DropReason): void {
+    if (!this.has(outlet)) this.count++
     this.outlets.add(outlet)
     this.lastReason = reason
   }

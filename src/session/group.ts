@@ -3,35 +3,25 @@
  * those that a member may not have. The members take from it, in order, as soon as they can.
  */
 import { deliveryQoS } from "../codec/index.ts"
-import type { Subscription } from "../router/index.ts"
 import { Delivery, Refusals, type ReturnAddress } from "./delivery.ts"
 import type { DropReason } from "./drop-reason.ts"
 import type { SessionHost } from "./host.ts"
+import { Members, type Membership, type Supply, type Taker } from "./members.ts"
 import { DeliveryQueue } from "./queue.ts"
 import { RefusedDeliveries } from "./refused.ts"
 
-/** A member's session. */
-export interface Taker {
-  readonly isVolatile: boolean
-  /** Its connection. */
-  readonly outlet: object | undefined
-  pump(): void
-}
-
-/** What a member is granted. */
-type Member = Pick<Subscription<Taker>, "qos" | "retainAsPublished" | "identifiers">
-
-export class GroupQueue implements ReturnAddress {
+export class GroupQueue<S extends Taker = Taker> implements ReturnAddress, Supply<S> {
   /** `$share/{name}/{filter}`, under which the store knows it. */
   readonly owner: string
   readonly waiting = new DeliveryQueue()
-  /** The members, who look here whenever they have room. */
-  readonly takers = new Set<Taker>()
-  /** What some of them could not have; it comes before what waits. */
-  private readonly refused = new RefusedDeliveries()
+  readonly members = new Members<S>()
+  /** What some of them could not have; it comes before what waits. Undefined: there has been none. */
+  private refused: RefusedDeliveries | undefined = undefined
   /** Whether members are being offered what is here, and whether something has come back meanwhile. */
   private isOffering = false
   private mustOfferAgain = false
+  /** Up to which number everybody who was ready has been offered what has been refused. */
+  private offered = 0
   private readonly host: SessionHost
   /** Those of its ends: what comes back goes in front. */
   private firstSequence = 1
@@ -53,7 +43,7 @@ export class GroupQueue implements ReturnAddress {
 
   /** Takes back what a member could not finish, for the others; `loan`: the store has it under that sequence. */
   giveBack(delivery: Delivery, loan: number | undefined): void {
-    if (this.takers.size === 0 || !this.hasRoomFor(delivery)) {
+    if (this.members.size === 0 || !this.hasRoomFor(delivery)) {
       if (loan !== undefined) this.settle(loan)
       return
     }
@@ -79,6 +69,7 @@ export class GroupQueue implements ReturnAddress {
       if (loan !== undefined) this.settle(loan)
     } else {
       delivery.sequence = loan ?? ++this.lastSequence
+      this.refused ??= new RefusedDeliveries()
       this.refused.push(delivery)
       this.host.queueBytes += delivery.message!.sizeBytes
       if (loan === undefined) this.record(delivery)
@@ -86,13 +77,35 @@ export class GroupQueue implements ReturnAddress {
     }
   }
 
+  get isEmpty(): boolean {
+    return this.length === 0
+  }
+
+  enter(membership: Membership<S>): void {
+    this.members.add(membership)
+    const { outlet } = membership.taker
+    if (outlet !== undefined) this.refused?.count(outlet, 1)
+  }
+
   /** A member has gone: of what is left some may have been refused by all the others. */
-  leave(taker: Taker): void {
-    this.takers.delete(taker)
-    if (this.takers.size === 0) return // what is left goes without it
+  leave(membership: Membership<S>): void {
+    this.members.remove(membership)
+    const { outlet } = membership.taker
+    if (this.members.size === 0 || this.refused === undefined) return // what is left goes without it
+    if (outlet !== undefined) this.refused.count(outlet, -1)
     for (const delivery of this.refused.takeIf((each) => this.isRefusedByAll(each))) {
       this.dropTaken(delivery.refusals!.lastReason, delivery)
     }
+  }
+
+  connected(): void {
+    this.members.online++
+  }
+
+  disconnected(membership: Membership<S>, outlet: object): void {
+    this.members.online--
+    this.members.sideline(membership)
+    this.refused?.count(outlet, -1)
   }
 
   /** Keeps a message in the store while a member that would not survive a crash has it; undefined: no need. */
@@ -110,18 +123,21 @@ export class GroupQueue implements ReturnAddress {
 
   /** Whether there is anybody to whom the messages must be kept over a crash. */
   private get isRecorded(): boolean {
-    if (!this.host.changes.isActive) return false
-    for (const taker of this.takers) if (!taker.isVolatile) return true
-    return false
+    return this.host.changes.isActive && this.members.lasting > 0
   }
 
-  /** Takes in what the last run left, in order. */
+  /** Takes in what the last run left, in order. Members that are here already look when they are pumped next. */
   restore(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) {
       this.firstSequence = Math.min(this.firstSequence, delivery.sequence)
       this.lastSequence = Math.max(this.lastSequence, delivery.sequence)
       this.waiting.push(delivery)
       this.host.queueBytes += delivery.message!.sizeBytes
+    }
+    const { members } = this
+    for (let place = members.ready(1, 0); place >= 0; place = members.ready(1, place + 1)) {
+      const membership = members.at(place)
+      membership.keeper.mayTake(membership)
     }
   }
 
@@ -133,31 +149,58 @@ export class GroupQueue implements ReturnAddress {
     try {
       while (this.mustOfferAgain) {
         this.mustOfferAgain = false
-        for (const taker of this.takers) if (this.hasFor(taker)) taker.pump()
+        this.offerToAll()
       }
     } finally {
       this.isOffering = false
     }
   }
 
-  private hasFor({ outlet }: Taker): boolean {
-    return outlet !== undefined && (this.waiting.length > 0 || this.refused.hasFor(outlet))
+  /** Whoever is passed over meanwhile looks by itself when it is ready again. */
+  private offerToAll(): void {
+    const { members, waiting, refused, offered } = this
+    this.offered = refused?.lastNumber ?? 0
+    for (let place = members.ready(1, 0); place >= 0; place = members.ready(1, place + 1)) {
+      if (waiting.length === 0 && (refused?.newest ?? 0) <= offered) return // the rest everybody has looked at
+      const membership = members.at(place)
+      const { taker, keeper } = membership
+      if (!this.hasFor(taker)) continue
+      keeper.mayTake(membership)
+      taker.pump()
+    }
+  }
+
+  private hasFor({ outlet }: S): boolean {
+    return outlet !== undefined && (this.waiting.length > 0 || this.refused?.hasFor(outlet) === true)
   }
 
   /** Nobody is left who might have it: not even somebody who is away. */
   private isRefusedByAll({ refusals }: Delivery): boolean {
-    for (const { outlet } of this.takers) if (outlet === undefined || !refusals!.has(outlet)) return false
-    return true
+    if (refusals!.count < this.members.size) return false
+    // Of those who have refused it some may be members no longer, who went while it was another's.
+    let count = 0
+    for (const { taker } of this.members.all()) {
+      if (taker.outlet !== undefined && refusals!.has(taker.outlet)) count++
+    }
+    refusals!.count = count
+    return count === this.members.size
+  }
+
+  private get length(): number {
+    return this.waiting.length + (this.refused?.length ?? 0)
+  }
+
+  private get bytes(): number {
+    return this.waiting.bytes + (this.refused?.bytes ?? 0)
   }
 
   private hasRoomFor(delivery: Delivery): boolean {
-    const { host, waiting, refused } = this
+    const { host } = this
     const message = delivery.message!
     const bytes = message.sizeBytes
     const { maximumQueuedMessages, maximumQueuedBytes, maximumQueueMemoryBytes } = host.limits
-    if (waiting.length + refused.length >= maximumQueuedMessages) this.dropExpired()
-    const isFull = waiting.length + refused.length >= maximumQueuedMessages
-    if (isFull || waiting.bytes + refused.bytes + bytes > maximumQueuedBytes) {
+    if (this.length >= maximumQueuedMessages) this.dropExpired()
+    if (this.length >= maximumQueuedMessages || this.bytes + bytes > maximumQueuedBytes) {
       host.dropped("queue full", this.owner, message)
       return false
     }
@@ -169,7 +212,8 @@ export class GroupQueue implements ReturnAddress {
   }
 
   /** The next one that has not expired; it is the taker's now, or, at QoS 1 to one that is volatile, on loan. */
-  take(taker: Taker, { qos: granted, retainAsPublished, identifiers }: Member): Delivery | undefined {
+  take({ taker, subscription }: Membership<S>): Delivery | undefined {
+    const { qos: granted, retainAsPublished, identifiers } = subscription
     const taken = this.nextFor(taker.outlet!)
     if (taken === undefined) return undefined
     const message = taken.message!
@@ -185,7 +229,7 @@ export class GroupQueue implements ReturnAddress {
 
   /** The last member has gone: nobody will ever take what is left. */
   clear(): void {
-    for (const delivery of this.refused.takeIf(() => true)) this.discard(delivery)
+    for (const delivery of this.refused?.takeIf(() => true) ?? []) this.discard(delivery)
     for (let delivery = this.waiting.shift(); delivery !== undefined; delivery = this.waiting.shift()) {
       this.discard(delivery)
     }
@@ -194,7 +238,7 @@ export class GroupQueue implements ReturnAddress {
   private nextFor(outlet: object): Delivery | undefined {
     const now = this.host.now()
     for (;;) {
-      const delivery = this.refused.take(outlet) ?? this.waiting.shift()
+      const delivery = this.refused?.take(outlet) ?? this.waiting.shift()
       if (delivery === undefined || !delivery.message!.isExpired(now)) return delivery
       this.dropTaken("message expired", delivery)
     }
@@ -204,7 +248,7 @@ export class GroupQueue implements ReturnAddress {
   private dropExpired(): void {
     const now = this.host.now()
     const { waiting, refused } = this
-    for (const delivery of refused.takeIf(({ message }) => message!.isExpired(now))) {
+    for (const delivery of refused?.takeIf(({ message }) => message!.isExpired(now)) ?? []) {
       this.dropTaken("message expired", delivery)
     }
     while (waiting.first?.message?.isExpired(now)) this.dropTaken("message expired", waiting.shift()!)

@@ -27,8 +27,6 @@ export interface SessionHost {
   page(owner: string, after: number, limit: number): Promise<Delivery[]>
   /** Whether somebody wants to know, of every message, when its receiver has it: then none is forgotten before. */
   readonly isKeepingInflight: boolean
-  /** What is retained for a topic now. */
-  retainedMessage(topicName: string): Message | undefined
   dropped(reason: DropReason, clientId: string, message: Message): void
   /** Says a fault of our own for which no connection is to blame. */
   onBug(error: unknown): void

@@ -14,8 +14,9 @@ interface Entry {
 export class RefusedDeliveries {
   length = 0
   bytes = 0
+  /** The number of the one that came last. */
+  lastNumber = 0
   private entries: Entry[] = []
-  private lastNumber = 0
   /** The number of the last one that a connection has seen. */
   private readonly seen = new WeakMap<object, number>()
 
@@ -36,6 +37,22 @@ export class RefusedDeliveries {
     if (this.length === 0) return undefined
     const entry = this.entryFor(outlet)
     return entry && this.remove(entry)
+  }
+
+  /** The number of the last one that is still here. */
+  get newest(): number {
+    const { entries } = this
+    while (entries.length > 0 && entries.at(-1)!.delivery === undefined) entries.pop()
+    return entries.at(-1)?.number ?? 0
+  }
+
+  /** A connection has come to be a member's (1), or is one's no longer (-1): what it has refused counts accordingly. */
+  count(outlet: object, difference: 1 | -1): void {
+    if (this.length === 0) return
+    for (const { delivery } of this.entries) {
+      const refusals = delivery?.refusals
+      if (refusals?.has(outlet)) refusals.count += difference
+    }
   }
 
   /** Takes all of which `isOver` says so. */

@@ -25,8 +25,7 @@ import { Supplies } from "./supplies.ts"
 export class Session {
   readonly clientId: string
   readonly subscriptions = new Map<string, Subscription<Session>>()
-  /** Packet ids of QoS 2 messages that the client has published and not released. */
-  readonly receivedIds = new Set<number>()
+  /** Negative: it has ended. */
   expirySeconds: number
   /** Whose it is: the user that has made it, null: one without a name; undefined: nobody knows, and whoever comes first has it. */
   username: string | null | undefined = undefined
@@ -43,6 +42,7 @@ export class Session {
   /** Whether it ends with its connection, so that nothing of it need be kept. */
   readonly isVolatile: boolean
   private readonly inflight = new Inflight()
+  private received: Set<number> | undefined = undefined
   /** Made for the first that has to wait: most never do. */
   private queue: Backlog | undefined = undefined
   /** In flight, but not yet sent on this connection: resumed, or waiting to be durable. */
@@ -62,6 +62,16 @@ export class Session {
 
   get changes(): ChangeLog {
     return this.host.changes
+  }
+
+  /** Packet ids of QoS 2 messages that the client has published and not released; made for the first who asks, as few do. */
+  get receivedIds(): Set<number> {
+    return (this.received ??= new Set())
+  }
+
+  /** Whether it has ended: what still comes for it goes nowhere. */
+  get isOver(): boolean {
+    return this.expirySeconds < 0
   }
 
   get inflightCount(): number {
@@ -97,7 +107,7 @@ export class Session {
    * Takes a message for a share group of which it is a member, and for which it is ready. What does not go out goes back to the group,
    * save at QoS 0: then it is told what has become of it.
    */
-  deliverShared(message: Message, member: Subscription<Session>, group: GroupQueue): Sending {
+  deliverShared(message: Message, member: Subscription<Session>, group: GroupQueue<Session>): Sending {
     const qos = deliveryQoS(message.qos, member.qos)
     const retain = message.retain && member.retainAsPublished
     if (qos > 0) this.send(message, qos, retain, member.identifiers, group)
@@ -107,9 +117,9 @@ export class Session {
     return undefined
   }
 
-  /** Sends the retained messages of these topics, as fast as the client takes them and after what is queued. */
-  replay(subscription: Subscription<Session>, topicNames: string[]): void {
-    this.makeSupplies().beginReplay(subscription, topicNames)
+  /** Sends the retained messages at these places, of which some have none, as fast as the client takes them and after what is queued. */
+  replay(subscription: Subscription<Session>, places: Iterator<Message | undefined>): void {
+    this.makeSupplies().beginReplay(subscription, places)
     this.pump()
   }
 
@@ -168,6 +178,7 @@ export class Session {
 
   /** Gives the session to a connection, to which nothing is sent before `resume`. */
   bind(outlet: Outlet): void {
+    if (this.outlet === undefined) this.supplies?.groups.connected()
     this.outlet = outlet
     this.live = undefined
     this.disconnectedAt = undefined
@@ -199,6 +210,7 @@ export class Session {
 
   /** The connection has gone. */
   suspend(): void {
+    if (this.outlet !== undefined) this.supplies?.groups.disconnected(this.outlet)
     this.outlet = undefined
     this.live = undefined
     this.unsent.length = 0
@@ -220,17 +232,26 @@ export class Session {
 
   /** Sends what waits, as far as the window, the socket and the journal let it. */
   pump(): void {
-    const outlet = this.live
-    if (outlet === undefined) return
+    if (this.live !== undefined) this.pumpTo(this.live)
+    this.wake()
+  }
+
+  /** It may be ready for more than before: its share groups hear of that, and nothing is sent that waits. */
+  wake(): void {
+    this.supplies?.groups.wake()
+  }
+
+  private pumpTo(outlet: Outlet): void {
     if (this.unsent.length > 0) this.pumpUnsent(outlet)
     while (this.quota > this.unsent.length && outlet.isWritable && this.supplies?.isResting !== true) {
       const { queue } = this
       queue?.refill(this)
       const isQueued = queue !== undefined && queue.length > 0
       if (isQueued && queue.first === undefined) return // it is being read from the store
-      const delivery = isQueued ? queue.shift() : this.supplies?.next(this)
+      const delivery = isQueued ? queue.shift() : this.supplies?.next()
       if (delivery === undefined) {
         if (isQueued) continue
+        if (this.supplies?.areUnused) this.supplies = undefined
         return
       }
       if (delivery.qos === 0) this.sendOnce(delivery, outlet)
@@ -239,18 +260,17 @@ export class Session {
   }
 
   /** Joins the queue of a share group: it takes from it whenever it has nothing else to do. */
-  joinGroup(group: GroupQueue, member: Subscription<Session>): void {
-    this.makeSupplies().joinGroup(group, member)
-    group.takers.add(this)
+  joinGroup(group: GroupQueue<Session>, member: Subscription<Session>): void {
+    this.makeSupplies().groups.join(group, member)
   }
 
-  leaveGroup(group: GroupQueue): void {
-    this.supplies?.leaveGroup(group)
-    group.leave(this)
+  leaveGroup(group: GroupQueue<Session>): void {
+    this.supplies?.groups.leave(group)
   }
 
   /** The session ends: what a share group may give to another member goes back to it. MQTT 5 §4.8.2 */
   end(): void {
+    this.expirySeconds = -1
     const returned: Delivery[] = []
     for (const [, delivery] of this.inflight.all()) {
       const mayMove = delivery.qos === 1 || !delivery.isSent // a QoS 2 message once sent stays. [MQTT-4.8.2-5]
@@ -271,7 +291,7 @@ export class Session {
     qos: QoS,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: GroupQueue | undefined,
+    group: GroupQueue<Session> | undefined,
   ): void {
     const outlet = this.live
     const isOpen = outlet?.isWritable && this.quota > this.unsent.length && this.queuedCount === 0
@@ -303,6 +323,7 @@ export class Session {
   }
 
   private enqueue(delivery: Delivery): void {
+    if (this.isOver) return
     const queue = this.makeQueue()
     if (!queue.hasRoomFor(delivery.message!)) return
     delivery.sequence = ++this.lastSequence
@@ -433,16 +454,8 @@ export class Session {
 
   /** Leaves a delivery to the others of its group. Of what waits there this client may be refused all, one after another. */
   private pass(delivery: Delivery, group: ReturnAddress, outlet: Outlet, { reason }: Unsent): void {
-    const pause = this.host.pace.next()
-    const supplies = this.makeSupplies()
-    if (pause !== undefined && !supplies.isResting) {
-      supplies.isResting = true
-      const goOn = () => {
-        supplies.isResting = false
-        this.pump()
-      }
-      pause.then(goOn).catch((error) => this.host.onBug(error))
-    }
+    this.makeSupplies().mustRest()
+    this.wake() // it is one of those to whom the group turns now
     group.pass(delivery, outlet, reason)
   }
 
@@ -459,7 +472,7 @@ export class Session {
   }
 
   private makeSupplies(): Supplies<Session> {
-    this.supplies ??= new Supplies(this.host)
+    this.supplies ??= new Supplies<Session>(this.host, this)
     return this.supplies
   }
 
@@ -472,9 +485,9 @@ export class Session {
 
   private makeRoom(delivery: Delivery): void {
     if (delivery.holdsQuota) this.quota++
-    if (this.unsent.length === 0) return
-    const index = this.unsent.indexOf(delivery)
+    const index = this.unsent.length === 0 ? -1 : this.unsent.indexOf(delivery)
     if (index >= 0) this.unsent.splice(index, 1) // acknowledged before it was sent again [MQTT-4.4.0-2]
+    this.wake()
   }
 
   private forget(packetId: number, delivery: Delivery): void {

@@ -104,13 +104,7 @@ export class Mailbox implements Outlet {
     for (const subscription of this.session.subscriptions.values()) {
       const { pattern, shareName } = subscription.filter
       if (shareName !== undefined) continue // MQTT 5 §4.8.2
-      const topicNames: string[] = []
-      this.core.retained.match(pattern, ({ topic }) => {
-        if (seen.has(topic.name)) return
-        seen.add(topic.name)
-        topicNames.push(topic.name)
-      })
-      if (topicNames.length > 0) this.session.replay(subscription, topicNames)
+      this.session.replay(subscription, unseen(this.core.retained.matching(pattern), seen))
     }
   }
 
@@ -255,5 +249,14 @@ export class Mailbox implements Outlet {
     return new Proxy(this.core, {
       get: (core, name) => (name === "dropped" ? dropped : Reflect.get(core, name)),
     })
+  }
+}
+
+/** Goes through retained messages, and the places between them, that have not been seen; from then on they have. */
+function* unseen(places: Iterable<Message | undefined>, seen: Set<string>): Generator<Message | undefined> {
+  for (const message of places) {
+    const name = message?.topic.name
+    yield name === undefined || seen.has(name) ? undefined : message
+    if (name !== undefined) seen.add(name)
   }
 }

@@ -10,6 +10,7 @@ import { Reason } from "../../../src/codec/index.ts"
 import { embed } from "../../support/embedded.ts"
 import { durable, Harness, type HarnessOptions } from "../../support/harness.ts"
 import { LateStore, microtasks } from "../../support/store.ts"
+import { workOf } from "../../support/work.ts"
 
 const open: Auth = { authenticate: () => true }
 /** Who is in may do what the rules say. */
@@ -49,6 +50,29 @@ test("thousands of subscriptions are gone through in slices, and others have the
   expect((await receive("dash", "a")).outcome).toBe("yes")
   isDone = true
   expect(turns).toBeGreaterThan(5)
+})
+
+test("thousands of subscribers are gone through in slices, and of thousands of members few are looked at", async () => {
+  const works: number[] = []
+  for (const count of [20, 4000]) {
+    const { harness, core } = explaining()
+    for (let n = 0; n < count; n++) {
+      const client = harness.client(`dash-${n + 1000}`).subscribe(["a", "$share/g/a"])
+      if (n % 2 === 1) client.drop()
+    }
+    for (let n = 0; n < 20; n++) harness.client(`many-${n}`).subscribe(`$share/g${n}/a`)
+    core.router.route(core.router.topics.named("a")!)
+    let answer: ReturnType<typeof explain> | undefined
+    works.push(workOf(() => (answer = explain(core, { clientId: "dash-1000", topic: "a", from: "pump" }))))
+    const { publish, receive } = await answer!
+    const names = `dash-1000, dash-1002, dash-1004, dash-1006, dash-1008 and ${count / 2 - 5} more`
+    const groups = [`one of ${count / 2} of $share/g/a`, ...[0, 1, 2].map((n) => `one of 1 of $share/g${n}/a`)]
+    expect(said(publish, "subscribers")).toEqual([`passes: it goes to ${names}, ${groups.join(", ")} and 17 more`])
+    const others = `dash-1002, dash-1004, dash-1006 or ${count / 2 - 4} more`
+    const words = `of what $share/g/a matches each message goes to one member alone: to it, or to ${others}`
+    expect(said(receive, "share group")).toEqual([`may stop: ${words}`])
+  }
+  expect(works[1]!).toBeLessThan(works[0]! + 40)
 })
 
 describe("a message that goes well", () => {

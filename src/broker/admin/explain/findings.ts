@@ -32,9 +32,26 @@ export class Findings {
   }
 }
 
-/** `a`, `a and b`, `a, b and 7 more`: of many the first few. */
-export function some(names: readonly string[], most = 5, joint = "and"): string {
-  const shown = names.length > most + 1 ? [...names.slice(0, most), `${names.length - most} more`] : names
+/** As many as `some` shows, and one more, which takes no more room than to say that there is one. */
+const MOST_KEPT = 6
+
+/** Of a hundred thousand names the first few, in their order. */
+export class FirstNames {
+  total = 0
+  readonly names: string[] = []
+
+  add(name: string): void {
+    this.total++
+    if (this.total > MOST_KEPT && name > this.names.at(-1)!) return
+    this.names.push(name)
+    this.names.sort()
+    this.names.length = Math.min(this.names.length, MOST_KEPT)
+  }
+}
+
+/** `a`, `a and b`, `a, b and 7 more`: of many the first few. `total`: how many there are, where `names` are only the first of them. */
+export function some(names: readonly string[], most = 5, joint = "and", total = names.length): string {
+  const shown = total > most + 1 ? [...names.slice(0, most), `${total - most} more`] : names
   if (shown.length < 2) return shown.join()
   return `${shown.slice(0, -1).join(", ")} ${joint} ${shown.at(-1)}`
 }

@@ -3,9 +3,13 @@ import type { Topic } from "../../../router/index.ts"
 import type { Core } from "../../core.ts"
 import type { ExplanationSide } from "../../explanation.ts"
 import type { Peer } from "../../peer.ts"
+import { slicesOf } from "../page.ts"
 import { addClient, addPermission } from "./client.ts"
-import { counted, Findings, some } from "./findings.ts"
+import { counted, Findings, FirstNames, some } from "./findings.ts"
 import { addHistory } from "./history.ts"
+
+/** Said one by one, where there are no more. */
+const MOST_GROUPS = 6
 
 export async function explainPublish(core: Core, clientId: string, topic: Topic): Promise<ExplanationSide> {
   const findings = new Findings(clientId)
@@ -16,7 +20,7 @@ export async function explainPublish(core: Core, clientId: string, topic: Topic)
   if (peer !== undefined) await addWay(findings, core, peer, topic)
   if (topic.isSys) {
     findings.add("stops", "reserved topic", "what is below $SYS is the broker's own: clients cannot publish there")
-  } else addSubscribers(findings, core, clientId, topic)
+  } else await addSubscribers(findings, core, clientId, topic)
   if (peer !== undefined) addHistory(findings, core, clientId, topic.name, "publish")
   const { name } = topic
   return findings.side({
@@ -75,21 +79,30 @@ async function addWay(findings: Findings, core: Core, peer: Peer, topic: Topic):
   }
 }
 
-function addSubscribers(findings: Findings, core: Core, clientId: string, topic: Topic): void {
+/** A topic may have a hundred thousand subscribers, and nobody waits for all of them. */
+async function addSubscribers(findings: Findings, core: Core, clientId: string, topic: Topic): Promise<void> {
   const { targets, groups } = core.router.route(topic)
-  const receivers = targets.filter(({ subscriber, own }) => subscriber.clientId !== clientId || own !== undefined)
-  if (receivers.length === 0 && groups.length === 0) {
+  const receivers = new FirstNames()
+  let away = 0
+  for await (const slice of slicesOf(targets)) {
+    for (const { subscriber, own } of slice) {
+      if (subscriber.clientId === clientId && own === undefined) continue
+      receivers.add(subscriber.clientId)
+      if (subscriber.outlet === undefined) away++
+    }
+  }
+  const { names, total } = receivers
+  if (total === 0 && groups.length === 0) {
     const own =
       targets.length > 0 ? "its own subscription, which wants nothing of its own (No Local)," : "no subscription"
     findings.add("stops", "no subscriber", `${own} matches ${topic.name}${targets.length > 0 ? " alone" : ""}`)
     return
   }
-  const names = receivers.map(({ subscriber }) => subscriber.clientId).sort()
-  const away = receivers.filter(({ subscriber }) => subscriber.outlet === undefined).length
   const parts = [
-    ...(names.length === 0 ? [] : [some(names)]),
-    ...groups.map(({ shareName, pattern, members }) => `one of ${members.length} of $share/${shareName}/${pattern}`),
+    ...(total === 0 ? [] : [some(names, undefined, undefined, total)]),
+    ...groups.slice(0, MOST_GROUPS).map(({ text, size }) => `one of ${size} of ${text}`),
   ]
+  const all = some(parts, undefined, undefined, parts.length + Math.max(0, groups.length - MOST_GROUPS))
   const absent = away === 0 ? "" : `, of whom ${away === 1 ? "1 is" : `${away} are`} not connected`
-  findings.add("passes", "subscribers", `it goes to ${some(parts)}${absent}`)
+  findings.add("passes", "subscribers", `it goes to ${all}${absent}`)
 }

@@ -11,6 +11,7 @@ import { counted, Findings, some } from "./findings.ts"
 import { addHistory } from "./history.ts"
 
 const MOST_SHOWN = 10
+const MOST_OTHERS = 3
 
 /** `from`: who publishes it; undefined: anybody. */
 export async function explainReceive(
@@ -110,9 +111,11 @@ function addSubscriptions(
       "subscription",
       `its subscription ${filter.text} matches, at QoS ${qos}${noLocal ? ", No Local" : ""}`,
     )
-    if (group === undefined || group.members.length === 1) continue
-    const others = group.members.map(({ subscriber }) => subscriber.clientId).filter((id) => id !== session.clientId)
-    const words = `of what ${filter.text} matches each message goes to one member alone: to it, or to ${some(others, 3, "or")}`
+    if (group === undefined || group.size === 1) continue
+    const others = group.subscribers().filter((each) => each !== session)
+    const names = Array.from(others.take(MOST_OTHERS + 1), ({ clientId }) => clientId)
+    const whom = some(names, MOST_OTHERS, "or", group.size - 1)
+    const words = `of what ${filter.text} matches each message goes to one member alone: to it, or to ${whom}`
     findings.add("may stop", "share group", words)
   }
   if (subscriptions.length > MOST_SHOWN) {
