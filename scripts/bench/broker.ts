@@ -2,21 +2,21 @@
  * The brokers under measurement: how each is launched, that it is up, and that it is gone afterwards. Every
  * measurement has a fresh process on a fresh loopback port, and a fresh folder for its files.
  *
- * A launch is named on the command line: `mosquitto`, `relay`, or a command in which `{port}` stands for the port and
- * `{folder}` for the folder.
+ * A launch is named on the command line: `manju`, `mosquitto`, `relay`, or a command in which `{port}` stands for the port
+ * and `{folder}` for the folder; `NAME=` in front says what it is called in tables.
  */
 import { existsSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import manifest from "../../package.json"
+import { splitLabel, UsageError } from "./options.ts"
+import { loggingCollections, PauseLog, type Pauses } from "./pauses.ts"
+import { pinned } from "./site.ts"
 
 export const host = "127.0.0.1"
 const repository = join(import.meta.dir, "../..")
 const startSeconds = 15
 /** A broker that keeps its sessions when it ends may have a million messages to write. */
 const stopSeconds = 60
-
-/** A mistake of the caller: one line, exit code 2. */
-export class UsageError extends Error {}
 
 /** What a measurement wants of a broker. */
 export type Place = {
@@ -31,6 +31,8 @@ export type Launch = {
   version: string
   /** It cannot keep sessions, and is left out where that is measured. */
   forgets?: true
+  /** It is what a broker can be measured against, and no broker. */
+  isYardstick?: true
   command(port: number, place: Place): string[]
 }
 
@@ -57,13 +59,22 @@ export function manju(): Launch {
   }
 }
 
+/**
+ * The launch that a command line names; throws `UsageError` where there is none.
+ *
+ *     launchOf("mosquitto")
+ *     launchOf("NanoMQ 0.24=nanomq start --url nmq-tcp://127.0.0.1:{port}")
+ */
 export function launchOf(specification: string): Launch {
+  const { label, broker } = splitLabel(specification)
+  if (label !== undefined) return { ...launchOf(broker), label }
+  if (specification === "manju") return manju()
   if (specification === "mosquitto") return mosquitto()
   if (specification === "relay") return relay()
   const words = specification.match(/"[^"]*"|'[^']*'|\S+/g)?.map((word) => word.replace(/^(["'])(.*)\1$/, "$2")) ?? []
   const program = words[0] ?? ""
   if (!words.some((word) => word.includes("{port}")))
-    throw new UsageError(`'${specification}' is neither mosquitto, relay, nor a command that contains {port}`)
+    throw new UsageError(`'${specification}' is neither manju, mosquitto, relay, nor a command that contains {port}`)
   if (!Bun.which(program, { cwd: repository }) && !existsSync(join(repository, program)))
     throw new UsageError(`'${program}' was not found`)
   return {
@@ -74,11 +85,22 @@ export function launchOf(specification: string): Launch {
   }
 }
 
+/** One by one, in the order given; those of the same name are told apart by a number: `manju`, `manju (2)`. */
+export function launchesOf(specifications: readonly string[]): Launch[] {
+  const seen = new Map<string, number>()
+  return specifications.map(launchOf).map((launch) => {
+    const count = (seen.get(launch.label) ?? 0) + 1
+    seen.set(launch.label, count)
+    return count === 1 ? launch : { ...launch, label: `${launch.label} (${count})` }
+  })
+}
+
 function relay(): Launch {
   return {
     label: "relay",
     version: "",
     forgets: true,
+    isYardstick: true,
     command: (port) => [process.execPath, join(import.meta.dir, "relay.ts"), String(port)],
   }
 }
@@ -121,28 +143,41 @@ function output(command: string[]): string {
   return stdout.toString().trim()
 }
 
-/** What goes in front of a command so that it runs on `cpu` only. */
-export const pinned = (cpu: number | undefined) => (cpu === undefined ? [] : ["taskset", "-c", String(cpu)])
-
 export class RunningBroker {
   readonly port: number
   readonly pid: number
   readonly startMilliseconds: number
   readonly #process: Bun.Subprocess<"ignore", "ignore", "pipe">
+  readonly #log: PauseLog
 
-  private constructor(process: Bun.Subprocess<"ignore", "ignore", "pipe">, port: number, startMilliseconds: number) {
+  private constructor(
+    process: Bun.Subprocess<"ignore", "ignore", "pipe">,
+    port: number,
+    startMilliseconds: number,
+    log: PauseLog,
+  ) {
     this.#process = process
+    this.#log = log
     this.port = port
     this.pid = process.pid
     this.startMilliseconds = startMilliseconds
   }
 
-  /** Resolves when the port accepts; throws with the broker's last words when that doesn't happen. */
+  /** Of its garbage collector, so far; undefined for a broker that tells of none, or was not asked to. */
+  get pauses(): Pauses | undefined {
+    return this.#log.pauses
+  }
+
+  /**
+   * Resolves when the port accepts; throws with the broker's last words when that doesn't happen. `tellsPauses`: it is asked to tell of its
+   * garbage collections.
+   */
   static async start(
     launch: Launch,
     place: Place,
     cpu: number | undefined,
     signal: AbortSignal,
+    { tellsPauses = false } = {},
   ): Promise<RunningBroker> {
     const port = freePort()
     const startedAt = performance.now()
@@ -152,9 +187,11 @@ export class RunningBroker {
       stdout: "ignore",
       stderr: "pipe",
       signal,
+      env: { ...process.env, ...(tellsPauses && loggingCollections) },
     })
-    const broker = () => new RunningBroker(child, port, performance.now() - startedAt)
-    const words = lastLines(child.stderr)
+    const log = new PauseLog()
+    const broker = () => new RunningBroker(child, port, performance.now() - startedAt, log)
+    const words = lastLines(child.stderr, log)
     while (!(await accepts(port))) {
       if (child.exitCode !== null)
         throw new Error(`${launch.label} ended with code ${child.exitCode}: ${await words.ended}`)
@@ -175,13 +212,17 @@ export class RunningBroker {
   }
 }
 
-/** Reads a stream to its end, so that its writer never blocks, and keeps the tail. */
-function lastLines(stream: ReadableStream<Uint8Array>) {
+/** Reads a stream to its end, so that its writer never blocks, and keeps the tail; `log` sees all of it. */
+function lastLines(stream: ReadableStream<Uint8Array>, log: PauseLog) {
   const decoder = new TextDecoder()
   let tail = ""
   const soFar = () => tail.trim().split("\n").slice(-3).join(" / ")
   const read = async () => {
-    for await (const chunk of stream) tail = (tail + decoder.decode(chunk, { stream: true })).slice(-2000)
+    for await (const chunk of stream) {
+      const text = decoder.decode(chunk, { stream: true })
+      log.read(text)
+      tail = (tail + text).slice(-2000)
+    }
     return soFar()
   }
   return { soFar, ended: read() }

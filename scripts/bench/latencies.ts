@@ -5,10 +5,11 @@
 const bucketsPerDoubling = 64
 
 /** In milliseconds. */
-export type LatencySummary = { p50: number; p99: number; p999: number; samples: number }
+export type LatencySummary = { p50: number; p99: number; p999: number; maximum: number; samples: number }
 
 export class Latencies {
   samples = 0
+  maximum = 0
   readonly #counts = new Uint32Array(bucketsPerDoubling * 32)
 
   record(milliseconds: number): void {
@@ -16,11 +17,20 @@ export class Latencies {
     const last = this.#counts.length - 1
     this.#counts[Math.min(bucket, last)]! += 1
     this.samples++
+    if (milliseconds > this.maximum) this.maximum = milliseconds
+  }
+
+  /** Takes in all samples of another. */
+  add(other: Latencies): void {
+    for (const [bucket, count] of other.#counts.entries()) this.#counts[bucket]! += count
+    this.samples += other.samples
+    this.maximum = Math.max(this.maximum, other.maximum)
   }
 
   clear(): void {
     this.#counts.fill(0)
     this.samples = 0
+    this.maximum = 0
   }
 
   /** In milliseconds; 0 without samples. */
@@ -32,7 +42,7 @@ export class Latencies {
   }
 
   get summary(): LatencySummary {
-    const { samples } = this
-    return { p50: this.percentile(50), p99: this.percentile(99), p999: this.percentile(99.9), samples }
+    const { samples, maximum } = this
+    return { p50: this.percentile(50), p99: this.percentile(99), p999: this.percentile(99.9), maximum, samples }
   }
 }

@@ -9,9 +9,12 @@
  *   that straddles two reads is copied.
  *
  * Payload: u16 slot, u16 publisher within its group, u8 "is stamped", 3 spare bytes, f64 time stamp in milliseconds,
- * then bytes that depend on slot and publisher and are compared with the ring now and then.
+ * then bytes that depend on slot and publisher and are compared with the ring now and then. One that is too short for
+ * that says nothing at all, and its time stamps stay in the ring.
  */
-import type { ProtocolLevel, Qos } from "./scenarios.ts"
+export type Qos = 0 | 1 | 2
+/** As CONNECT has it: 4 is MQTT 3.1.1. */
+export type ProtocolLevel = 4 | 5
 
 export const PacketType = {
   connect: 1,
@@ -36,7 +39,7 @@ export const payloadHeaderBytes = 16
 /** Prime, so that the sampled messages wander through the bursts and don't always stand at their head. */
 const stampEverySlots = 31
 
-function text(value: string): Buffer {
+function text(value: string | Buffer): Buffer {
   const bytes = Buffer.from(value)
   return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
 }
@@ -53,25 +56,43 @@ function packet(firstByte: number, ...parts: Buffer[]): Buffer {
 
 const noProperties = (level: ProtocolLevel) => Buffer.alloc(level === 5 ? 1 : 0)
 
-/** In MQTT 5 a session that outlives its connection has to say so: Session Expiry Interval, never. */
-const neverExpires = Buffer.from([5, 0x11, 0xff, 0xff, 0xff, 0xff])
+export type ConnectOptions = {
+  keepAliveSeconds: number
+  /** How long the session survives its connections, and is gone on with; 0: not at all. MQTT 3.1.1 knows no time: it is for ever then. */
+  sessionExpirySeconds: number
+  will?: { topic: string; payload: Buffer; qos: Qos; retain: boolean }
+}
 
-/** `isLasting`: the session survives its connections, and is gone on with where there is one. */
-export function encodeConnect(
-  clientId: string,
-  keepAliveSeconds: number,
-  isLasting: boolean,
-  level: ProtocolLevel,
-): Buffer {
-  const cleanSession = isLasting ? 0 : 0x02
-  const header = Buffer.from([level, cleanSession, keepAliveSeconds >> 8, keepAliveSeconds & 0xff])
-  const properties = isLasting && level === 5 ? neverExpires : noProperties(level)
-  return packet(PacketType.connect << 4, text("MQTT"), header, properties, text(clientId))
+/** A session that never expires. */
+export const forever = 0xffff_ffff
+
+export function encodeConnect(clientId: string, options: ConnectOptions, level: ProtocolLevel): Buffer {
+  const { keepAliveSeconds, sessionExpirySeconds, will } = options
+  const willFlags = will ? 0x04 | (will.qos << 3) | (will.retain ? 0x20 : 0) : 0
+  const flags = willFlags | (sessionExpirySeconds > 0 ? 0 : 0x02)
+  const header = Buffer.from([level, flags, keepAliveSeconds >> 8, keepAliveSeconds & 0xff])
+  const expiry = Buffer.from([5, 0x11, 0, 0, 0, 0])
+  expiry.writeUInt32BE(sessionExpirySeconds, 2)
+  const properties = sessionExpirySeconds > 0 && level === 5 ? expiry : noProperties(level)
+  const willParts = will ? [noProperties(level), text(will.topic), text(will.payload)] : []
+  return packet(PacketType.connect << 4, text("MQTT"), header, properties, text(clientId), ...willParts)
 }
 
 export function encodeSubscribe(topicFilter: string, qos: Qos, level: ProtocolLevel): Buffer {
   const packetId = Buffer.from([0, 1])
   return packet((PacketType.subscribe << 4) | 2, packetId, noProperties(level), text(topicFilter), Buffer.from([qos]))
+}
+
+/** `packetId` is not looked at with QoS 0. */
+export function encodePublish(
+  topic: string,
+  payload: Buffer,
+  { qos, retain, packetId = 0 }: { qos: Qos; retain: boolean; packetId?: number },
+  level: ProtocolLevel,
+): Buffer {
+  const id = qos === 0 ? Buffer.alloc(0) : Buffer.from([packetId >> 8, packetId & 0xff])
+  const firstByte = (PacketType.publish << 4) | (qos << 1) | (retain ? 1 : 0)
+  return packet(firstByte, text(topic), id, noProperties(level), payload)
 }
 
 /** The server's Receive Maximum in a CONNACK, 65,535 where it names none. [MQTT-3.2.2.3.3] */
@@ -97,6 +118,8 @@ export class MessageRing {
   readonly #payloadAt: number
   readonly #view: DataView
   readonly #stampEverySlots: number
+  /** Where payloads have no room for them, milliseconds by slot. */
+  readonly #stamps: Float64Array | undefined
 
   constructor(options: {
     topic: string
@@ -109,16 +132,18 @@ export class MessageRing {
   }) {
     const { topic, qos, payloadBytes, level, publisher, slots } = options
     const encode = (slot: number) => {
-      const packetId = qos === 0 ? Buffer.alloc(0) : Buffer.from([(slot + 1) >> 8, (slot + 1) & 0xff])
       const payload = Buffer.alloc(payloadBytes)
-      payload.writeUInt16BE(slot, 0)
-      payload.writeUInt16BE(publisher, 2)
-      payload[4] = this.isStamped(slot) ? 1 : 0
+      if (payloadBytes >= payloadHeaderBytes) {
+        payload.writeUInt16BE(slot, 0)
+        payload.writeUInt16BE(publisher, 2)
+        payload[4] = this.isStamped(slot) ? 1 : 0
+      }
       for (let i = payloadHeaderBytes; i < payloadBytes; i++) payload[i] = slot * 7 + publisher * 13 + i
-      return packet((PacketType.publish << 4) | (qos << 1), text(topic), packetId, noProperties(level), payload)
+      return encodePublish(topic, payload, { qos, retain: false, packetId: slot + 1 }, level)
     }
     this.slots = slots
     this.#stampEverySlots = options.stampEveryMessage ? 1 : stampEverySlots
+    this.#stamps = payloadBytes < payloadHeaderBytes ? new Float64Array(slots) : undefined
     this.packetBytes = encode(0).length
     this.#payloadAt = this.packetBytes - payloadBytes
     this.bytes = Buffer.alloc(this.packetBytes * slots)
@@ -129,8 +154,10 @@ export class MessageRing {
   /** Writes `milliseconds` into those slots of `[from, to)` that are sampled for latency. */
   stamp(from: number, to: number, milliseconds: number): void {
     const every = this.#stampEverySlots
-    for (let slot = Math.ceil(from / every) * every; slot < to; slot += every)
-      this.#view.setFloat64(slot * this.packetBytes + this.#payloadAt + 8, milliseconds)
+    if (this.#stamps) this.#stamps.fill(milliseconds, from, to)
+    else
+      for (let slot = Math.ceil(from / every) * every; slot < to; slot += every)
+        this.#view.setFloat64(slot * this.packetBytes + this.#payloadAt + 8, milliseconds)
   }
 
   /** Whether a slot carries a time stamp. */
@@ -140,7 +167,7 @@ export class MessageRing {
 
   /** When a stamped slot was last sent, milliseconds. */
   stampOf(slot: number): number {
-    return this.#view.getFloat64(slot * this.packetBytes + this.#payloadAt + 8)
+    return this.#stamps?.[slot] ?? this.#view.getFloat64(slot * this.packetBytes + this.#payloadAt + 8)
   }
 
   /** Whether a received payload, past its header, is the one that this slot was sent with. */

@@ -7,10 +7,10 @@
  * reports once, and the last one moves `settled` there and frees a quarter window. So the slowest member sets the
  * pace, with one comparison a message and one scan of the group a quarter.
  */
+
+import { MessageRing, PacketType, type Qos } from "../../wire.ts"
+import { refillsPerWindow } from "../scenarios.ts"
 import { Client, type Run } from "./client.ts"
-import type { Qos } from "./scenarios.ts"
-import { refillsPerWindow } from "./scenarios.ts"
-import { MessageRing, PacketType } from "./wire.ts"
 
 /** Who a publisher waits for. */
 export interface Member {
@@ -72,7 +72,7 @@ export class Publisher extends Client {
       const slot = this.sent % slots
       const run = Math.min(count, slots - slot)
       this.ring.stamp(slot, slot + run, stampMilliseconds)
-      this.write(bytes, slot * packetBytes, run * packetBytes)
+      this.write(bytes, slot * packetBytes, run * packetBytes, true)
       this.sent += run
       count -= run
     }

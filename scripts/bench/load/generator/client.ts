@@ -3,9 +3,20 @@
  * acknowledgements with one write, and may leave and come back.
  */
 import type { Socket } from "bun"
-import { Latencies } from "./latencies.ts"
-import type { Assignment, ProtocolLevel } from "./scenarios.ts"
-import { encodeConnect, PacketReader, PacketType, receiveMaximum } from "./wire.ts"
+import { Latencies } from "../../latencies.ts"
+import {
+  type ConnectOptions,
+  encodeConnect,
+  forever,
+  PacketReader,
+  PacketType,
+  type ProtocolLevel,
+  receiveMaximum,
+} from "../../wire.ts"
+import type { Assignment } from "../scenarios.ts"
+
+/** Of what waits for the socket, so much is put together for one write; to copy more costs more than a write does. */
+const mostMergedBytes = 64 * 1024
 
 /** Who has to be told, at the end of a read, that what it waits for has come. */
 export interface Settling {
@@ -49,10 +60,13 @@ export class Run {
 export class Client extends PacketReader {
   readonly run: Run
   readonly clientId: string
+  /** From which of this machine's it connects, if that matters. */
+  localAddress: string | undefined
   protected receiveMaximum = 65_535
   readonly #isLasting: boolean
   #socket: Socket | undefined
-  #backlog: Buffer | undefined
+  /** What the socket has not taken yet, in order. */
+  #backlog: Buffer[] = []
   #awaited: { type: number; resolve: () => void; reject: (reason: Error) => void } | undefined
   #leaving: (() => void) | undefined
   #readMilliseconds = 0
@@ -65,9 +79,11 @@ export class Client extends PacketReader {
     this.#isLasting = isLasting
   }
 
-  /** Resolves when the broker has accepted the CONNECT. */
-  async connect(keepAliveSeconds: number): Promise<void> {
+  /** Resolves when the broker has accepted the CONNECT; `will` and the like go with it. */
+  async connect(keepAliveSeconds: number, more: Partial<ConnectOptions> = {}): Promise<void> {
+    const { localAddress } = this
     this.#socket = await Bun.connect({
+      ...(localAddress === undefined ? {} : { localAddress }), // Bun takes it, and its types don't name it
       hostname: this.run.host,
       port: this.run.port,
       socket: {
@@ -78,8 +94,8 @@ export class Client extends PacketReader {
       },
     })
     this.#socket.setNoDelay(true)
-    const connect = encodeConnect(this.clientId, keepAliveSeconds, this.#isLasting, this.run.level)
-    await this.request(connect, PacketType.connack)
+    const options = { keepAliveSeconds, sessionExpirySeconds: this.#isLasting ? forever : 0, ...more }
+    await this.request(encodeConnect(this.clientId, options, this.run.level), PacketType.connack)
   }
 
   /** Says goodbye, and resolves when the broker has closed the connection: it knows then that nobody is there. */
@@ -90,8 +106,19 @@ export class Client extends PacketReader {
     return promise
   }
 
+  /** Goes without a word. */
+  drop(): void {
+    this.#leaving = () => {}
+    this.#socket!.terminate()
+  }
+
   ping(): Promise<void> {
     return this.request(Buffer.from([PacketType.pingreq << 4, 0]), PacketType.pingresp)
+  }
+
+  /** From here on nothing is read; what comes waits in the system's buffers, and then in the broker. */
+  stopReading(): void {
+    this.#socket!.pause()
   }
 
   protected request(packet: Buffer, answer: number): Promise<void> {
@@ -101,13 +128,12 @@ export class Client extends PacketReader {
     return promise
   }
 
-  protected write(bytes: Buffer, from: number, length: number): void {
-    if (this.#backlog) {
-      this.#backlog = Buffer.concat([this.#backlog, bytes.subarray(from, from + length)])
-      return
-    }
-    const written = Math.max(0, this.#socket!.write(bytes, from, length))
-    if (written < length) this.#backlog = Buffer.from(bytes.subarray(from + written, from + length))
+  /** `isLasting`: the bytes stay as they are until they have been delivered, and need not be copied to wait. */
+  protected write(bytes: Buffer, from: number, length: number, isLasting = false): void {
+    const written = this.#backlog.length > 0 ? 0 : Math.max(0, this.#socket!.write(bytes, from, length))
+    if (written === length) return
+    const rest = bytes.subarray(from + written, from + length)
+    this.#backlog.push(isLasting ? rest : Buffer.from(rest))
   }
 
   /** When the messages of this read arrived, all together: one look at the clock a read. */
@@ -159,10 +185,12 @@ export class Client extends PacketReader {
   }
 
   #onDrain(): void {
-    const backlog = this.#backlog
-    if (!backlog) return
-    this.#backlog = undefined
-    this.write(backlog, 0, backlog.length)
+    const parts = this.#backlog
+    if (parts.length === 0) return
+    this.#backlog = []
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0)
+    const merged = parts.length > 1 && bytes <= mostMergedBytes ? [Buffer.concat(parts)] : parts
+    for (const part of merged) this.write(part, 0, part.length, true)
   }
 
   #onClose(reason: string): void {

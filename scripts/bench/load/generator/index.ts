@@ -4,12 +4,11 @@
  *
  * A traffic run goes: connect, subscribe, warm up, sample, measure, sample, stop sending, drain. Rates, CPU and
  * latency are those of the measured span. Loss and order are judged over the whole run, once everything has
- * arrived. The runs in which sessions outlive connections are in `durable.ts`.
+ * arrived. The runs in which sessions outlive connections are in `durable.ts`, a quiet pair beside a storm is
+ * in `mixture.ts`, and what goes on for long in `steady.ts`.
  */
-import { Client, Run } from "./client.ts"
-import { commit, drainBacklog, durable, fillBacklog } from "./durable.ts"
-import { drain, eachWithin, Failure, Fleet, flow, observe } from "./fleet.ts"
-import { sampleProcess } from "./proc.ts"
+
+import { openFilesLimit, sampleProcess } from "../../proc.ts"
 import type {
   Assignment,
   FailedResult,
@@ -19,10 +18,22 @@ import type {
   LatencyScenario,
   ThroughputScenario,
   TrafficResult,
-} from "./scenarios.ts"
+} from "../scenarios.ts"
+import { Client, Run } from "./client.ts"
+import { commit, drainBacklog, durable, fillBacklog } from "./durable.ts"
+import { drain, eachWithin, Failure, Fleet, flow, observe } from "./fleet.ts"
+import { mixture } from "./mixture.ts"
+import { steady } from "./steady.ts"
 
-/** Between the last connection and the idle span. */
+/** Between what keeps the broker busy and a span that is to show it idle, or nearly. */
 const settleSeconds = 2
+/** How many files a broker, or this process, may have open beside its connections. */
+const otherFiles = 200
+/**
+ * From one address Linux looks a millisecond for a free port once half of its 28,000 are taken, and a minute long they
+ * are taken also by what was before: then it is not the broker who sets the pace.
+ */
+const connectionsPerAddress = 5000
 /** The open loop waits for nobody; its rings last for 80 seconds at 50 messages/s a publisher. */
 const openLoopSlots = 4096
 
@@ -32,9 +43,13 @@ async function traffic(assignment: Assignment, scenario: ThroughputScenario | La
   const fleet = new Fleet(run, scenario, isPaced ? { slots: openLoopSlots, stampEveryMessage: true } : {})
   await fleet.connect()
 
-  const lateness = isPaced ? fleet.pace(scenario.messagesPerSecond) : undefined
+  let lateness = isPaced ? fleet.pace(scenario.warmupMessagesPerSecond ?? scenario.messagesPerSecond) : undefined
   if (!isPaced) fleet.open()
   await flow(fleet, assignment.warmupSeconds)
+  if (isPaced && scenario.warmupMessagesPerSecond !== undefined) {
+    lateness = fleet.pace(scenario.messagesPerSecond)
+    await flow(fleet, settleSeconds)
+  }
   const span = await observe(fleet, assignment, assignment.seconds, () => fleet.delivered)
 
   fleet.close()
@@ -42,20 +57,31 @@ async function traffic(assignment: Assignment, scenario: ThroughputScenario | La
   return {
     kind: "traffic",
     ...span,
+    payloadBytesPerSecond: span.messagesPerSecond * scenario.payloadBytes,
     generatorLatenessMilliseconds: lateness?.percentile(99) ?? 0,
     latencyMilliseconds: run.latencies.summary,
     ...fleet.judgement,
   }
 }
 
+/** One of the sixteen million, most likely one that nobody else has. */
+function loopbackAddress(): string {
+  const byte = () => 1 + Math.floor(Math.random() * 254)
+  return `127.${byte()}.${byte()}.${byte()}`
+}
+
 async function idle(assignment: Assignment, scenario: IdleScenario): Promise<IdleResult> {
   const run = new Run(assignment)
-  const clients = Array.from({ length: scenario.connections }, (_, index) => new Client(run, `bench-i${index}`))
+  const connections = Math.min(scenario.connections, openFilesLimit() - otherFiles)
+  const clients = Array.from({ length: connections }, (_, index) => new Client(run, `bench-i${index}`))
   const sample = () => ({ at: performance.now(), broker: sampleProcess(assignment.brokerPid) })
   await Bun.sleep(assignment.warmupSeconds * 1000)
   const empty = sample()
+  const addresses = Array.from({ length: Math.ceil(connections / connectionsPerAddress) }, loopbackAddress)
+  for (const [index, client] of clients.entries()) client.localAddress = addresses[index % addresses.length]
   await eachWithin(clients, "clients connected", (client) => client.connect(scenario.keepAliveSeconds))
-  const connectSeconds = (performance.now() - empty.at) / 1000
+  const connected = sample()
+  const connectSeconds = (connected.at - empty.at) / 1000
 
   await Bun.sleep(settleSeconds * 1000)
   const before = sample()
@@ -67,9 +93,10 @@ async function idle(assignment: Assignment, scenario: IdleScenario): Promise<Idl
   const seconds = (after.at - before.at) / 1000
   return {
     kind: "idle",
-    connections: clients.length,
-    connectionsPerSecond: clients.length / connectSeconds,
-    bytesPerConnection: (after.broker.residentBytes - empty.broker.residentBytes) / clients.length,
+    connections,
+    connectionsPerSecond: connections / connectSeconds,
+    cpuMicrosecondsPerConnect: ((connected.broker.cpuSeconds - empty.broker.cpuSeconds) / connections) * 1e6,
+    bytesPerConnection: (after.broker.residentBytes - empty.broker.residentBytes) / connections,
     seconds,
     brokerCpuPercent: ((after.broker.cpuSeconds - before.broker.cpuSeconds) / seconds) * 100,
     residentBytes: after.broker.residentBytes,
@@ -91,6 +118,10 @@ function perform(assignment: Assignment): Promise<GeneratorResult> {
       return assignment.isRestarted ? drainBacklog(assignment, scenario) : fillBacklog(assignment, scenario)
     case "idle":
       return idle(assignment, scenario)
+    case "mixture":
+      return mixture(assignment, scenario)
+    case "steady":
+      return steady(assignment, scenario)
   }
 }
 

@@ -1,12 +1,13 @@
 /**
- * One measurement: a broker is started in a folder of its own, put under load by a generator process (`load.ts`), and
+ * One measurement: a broker is started in a folder of its own, put under load by a generator process (`generator/`), and
  * ended. A backlog takes two: the second broker goes on with the files of the first.
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import type { Launch, Place } from "./broker.ts"
-import { host, pinned, RunningBroker } from "./broker.ts"
-import { bytesIn } from "./disk.ts"
+import type { Launch, Place } from "../broker.ts"
+import { host, RunningBroker } from "../broker.ts"
+import { bytesIn } from "../disk.ts"
+import { pinned, type Site } from "../site.ts"
 import type { Outcome } from "./report.ts"
 import type {
   Assignment,
@@ -18,23 +19,18 @@ import type {
   FilledResult,
   GeneratorResult,
   IdleResult,
+  MixtureResult,
   Scenario,
+  SteadyResult,
   TrafficResult,
 } from "./scenarios.ts"
 import { isKept } from "./scenarios.ts"
 
 export const warmupSeconds = 1
-/** At low load samples are few, and the 99th percentile wants many. */
-const spansOfCommits = 4
 /** Beyond what the load's own watchdogs take. */
 const graceSeconds = 60
 /** A backlog is given as long as it takes at this rate. */
 const leastMessagesPerSecond = 2000
-
-export type Cpus = { broker: number | undefined; generator: number | undefined }
-
-/** Where measurements happen; `signal` ends their processes when this one is told to end. */
-export type Site = { cpus: Cpus; directory: string; signal: AbortSignal }
 
 export type MeasureOptions = { seconds: number; protocol: "3.1.1" | "5" }
 
@@ -71,11 +67,14 @@ type Conditions = { scenario: Scenario; launch: Launch; place: Place; options: M
 type Measured<T> = { startMilliseconds?: number; result: T | FailedResult }
 
 /** Starts the broker, puts it under load, and ends it by `signal`. */
-async function load<T extends GeneratorResult = TrafficResult | DurableResult | IdleResult>(
+async function load<
+  T extends GeneratorResult = TrafficResult | DurableResult | IdleResult | MixtureResult | SteadyResult,
+>(
   { scenario, launch, place, options, site }: Conditions,
   { isRestarted = false, signal = "SIGTERM" }: { isRestarted?: boolean; signal?: "SIGTERM" | "SIGKILL" } = {},
 ): Promise<Required<Measured<T>>> {
-  const broker = await RunningBroker.start(launch, place, site.cpus.broker, site.signal)
+  const tellsPauses = scenario.kind === "mixture" || scenario.kind === "steady"
+  const broker = await RunningBroker.start(launch, place, site.cpus.broker, site.signal, { tellsPauses })
   const { port, pid, startMilliseconds } = broker
   const assignment = {
     scenario,
@@ -83,12 +82,14 @@ async function load<T extends GeneratorResult = TrafficResult | DurableResult | 
     port,
     protocolLevel: options.protocol === "5" ? 5 : 4,
     warmupSeconds: "warmupSeconds" in scenario ? scenario.warmupSeconds : warmupSeconds,
-    seconds: options.seconds * (scenario.kind === "commit" ? spansOfCommits : 1),
+    seconds: options.seconds * (("spans" in scenario ? scenario.spans : undefined) ?? 1),
     brokerPid: pid,
     isRestarted,
   } as const
   try {
-    return { startMilliseconds, result: await generate<T>(assignment, site) }
+    const result = await generate<T>(assignment, site)
+    const { pauses } = broker
+    return { startMilliseconds, result: { ...result, ...(pauses && { pauses }) } }
   } finally {
     await broker.stop(signal)
   }
@@ -98,7 +99,7 @@ async function generate<T>(assignment: Assignment, { cpus, signal }: Site): Prom
   const command = [
     ...pinned(cpus.generator),
     process.execPath,
-    join(import.meta.dir, "load.ts"),
+    join(import.meta.dir, "generator/index.ts"),
     JSON.stringify(assignment),
   ]
   const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe", signal })

@@ -2,12 +2,13 @@
  * All clients of one run, and how one waits for them: until they are there, while traffic flows, until everything has
  * arrived. What makes no progress for ten seconds has failed and says what it was waiting for.
  */
+
+import { Latencies } from "../../latencies.ts"
+import { sampleProcess } from "../../proc.ts"
+import type { Assignment, Judgement, Span, Traffic } from "../scenarios.ts"
+import { windowMessages } from "../scenarios.ts"
 import type { Run } from "./client.ts"
-import { Latencies } from "./latencies.ts"
-import { sampleProcess } from "./proc.ts"
 import { Publisher } from "./publisher.ts"
-import type { Assignment, Judgement, Span, Traffic } from "./scenarios.ts"
-import { windowMessages } from "./scenarios.ts"
 import { Subscriber } from "./subscriber.ts"
 
 const stallSeconds = 10
@@ -16,6 +17,8 @@ const drainSeconds = 3
 /** A broker that pauses, to collect garbage say, has not stalled yet. */
 const pauseSeconds = 0.5
 const requestsAtOnce = 100
+/** By how much a timer may be late, roughly. */
+const timerLatenessMilliseconds = 2
 
 export class Failure extends Error {}
 
@@ -25,6 +28,8 @@ export type Supply = {
   stampEveryMessage?: boolean
   /** The subscribers' sessions survive their connections. */
   isLasting?: boolean
+  /** What its client ids and topics begin with. */
+  name?: string
 }
 
 /** A scenario's clients, and the sums over them. */
@@ -33,20 +38,24 @@ export class Fleet {
   readonly publishers: Publisher[] = []
   readonly subscribers: Subscriber[] = []
   readonly traffic: Traffic
+  /** What sends at a fixed rate, the last one that was asked for. */
+  #schedule: (() => void) | undefined
+  readonly #name: string
 
   constructor(run: Run, traffic: Traffic, supply: Supply = {}) {
     this.run = run
     this.traffic = traffic
+    this.#name = supply.name ?? "bench"
     const { groups, publishersPerGroup, subscribersPerGroup, qos, payloadBytes } = traffic
     const window = windowMessages(traffic)
     const { slots = window * 2, stampEveryMessage = false, isLasting = false } = supply
     for (let group = 0; group < groups; group++) {
       const publishers = Array.from({ length: publishersPerGroup }, (_, index) => {
-        const options = { topic: topicOf(group), qos, payloadBytes, index, windowMessages: window }
-        return new Publisher(run, `bench-p${group}-${index}`, { ...options, slots, stampEveryMessage })
+        const options = { topic: this.#topicOf(group), qos, payloadBytes, index, windowMessages: window }
+        return new Publisher(run, `${this.#name}-p${group}-${index}`, { ...options, slots, stampEveryMessage })
       })
       const subscribers = Array.from({ length: subscribersPerGroup }, (_, index) => {
-        return new Subscriber(run, `bench-s${group}-${index}`, publishers, { qos, payloadBytes, isLasting })
+        return new Subscriber(run, `${this.#name}-s${group}-${index}`, publishers, { qos, payloadBytes, isLasting })
       })
       for (const publisher of publishers) publisher.subscribers = subscribers
       this.publishers.push(...publishers)
@@ -59,7 +68,7 @@ export class Fleet {
     await eachWithin([...subscribers, ...this.publishers], "clients connected", (client) => client.connect(0))
     await eachWithin(subscribers, "subscriptions acknowledged", (subscriber, index) => {
       const group = Math.floor(index / traffic.subscribersPerGroup)
-      return subscriber.subscribe(traffic.wildcard ? filterOf(group) : topicOf(group))
+      return subscriber.subscribe(traffic.wildcard ? this.#filterOf(group) : this.#topicOf(group))
     })
   }
 
@@ -99,24 +108,29 @@ export class Fleet {
 
   /**
    * Sends message k at its scheduled time, and stamps it with that, however late it really is. Gives how late that
-   * was: the generator's own part of the latency.
+   * was: the generator's own part of the latency. `burst`: how many messages are scheduled for the same time, and leave
+   * in one write. `rests`: whoever else runs on this CPU may, as long as nothing is due.
    */
-  pace(messagesPerSecond: number): Latencies {
+  pace(messagesPerSecond: number, { burst = 1, rests = false } = {}): Latencies {
     const { run, publishers } = this
     const lateness = new Latencies()
-    const intervalMilliseconds = 1000 / messagesPerSecond
+    const intervalMilliseconds = (1000 * burst) / messagesPerSecond
     const start = performance.now()
     let next = 0
     // The immediate queue polls sockets on every turn: this spins, because a timer would be late by a millisecond.
     const turn = () => {
       const now = performance.now()
-      for (let due = start + next * intervalMilliseconds; due <= now; due = start + ++next * intervalMilliseconds) {
-        publishers[next % publishers.length]!.send(1, due)
+      let due = start + next * intervalMilliseconds
+      for (; due <= now; due = start + ++next * intervalMilliseconds) {
+        publishers[next % publishers.length]!.send(burst, due)
         if (run.isMeasured) lateness.record(now - due)
       }
-      if (run.isOpen && !run.failure) setImmediate(turn)
+      if (!run.isOpen || run.failure || this.#schedule !== turn) return
+      if (rests && due - now > timerLatenessMilliseconds) setTimeout(turn, due - now - timerLatenessMilliseconds)
+      else setImmediate(turn)
     }
     run.isOpen = true
+    this.#schedule = turn
     for (const publisher of publishers) publisher.limit = 0 // an acknowledgement sends nothing
     turn()
     return lateness
@@ -145,10 +159,15 @@ export class Fleet {
     const { disordered, corrupted } = this.run
     return { lost: this.missing.messages, disordered, corrupted }
   }
-}
 
-const topicOf = (group: number) => `bench/n/${group}/t`
-const filterOf = (group: number) => `bench/+/${group}/#`
+  #topicOf(group: number): string {
+    return `${this.#name}/n/${group}/t`
+  }
+
+  #filterOf(group: number): string {
+    return `${this.#name}/+/${group}/#`
+  }
+}
 
 /** Runs `task` for every item, some at a time; fails when none has been done for the time a stall may take. */
 export async function eachWithin<T>(

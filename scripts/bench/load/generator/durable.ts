@@ -4,10 +4,9 @@
  * What counts is what the broker has acknowledged to the publishers: it has promised to keep that. Subscribers who are
  * away come for their messages when the measured span is over; loss and order are judged when they have got them.
  */
-import { Run } from "./client.ts"
-import { drain, Fleet, flow, flowUntil, observe } from "./fleet.ts"
-import { Latencies } from "./latencies.ts"
-import { sampleProcess } from "./proc.ts"
+
+import { Latencies } from "../../latencies.ts"
+import { sampleProcess } from "../../proc.ts"
 import type {
   Assignment,
   BacklogScenario,
@@ -17,7 +16,9 @@ import type {
   DurableScenario,
   FilledResult,
   Traffic,
-} from "./scenarios.ts"
+} from "../scenarios.ts"
+import { Run } from "./client.ts"
+import { drain, Fleet, flow, flowUntil, observe } from "./fleet.ts"
 
 /** What waits is longer than any window: gaps of up to half a ring are told from repetitions. */
 const slots = 32_768

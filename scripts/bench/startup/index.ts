@@ -1,22 +1,57 @@
 /**
- * `bun run bench --startup`: how long manju takes from exec until it listens, and the memory that it then takes with nothing to do; as the
+ * `bun run bench startup`: how long manju takes from exec until it listens, and the memory that it then takes with nothing to do; as the
  * one file that scripts/build makes, and from the sources. Its listeners are those that it has by default, on free ports.
  *
  * How much of a file counts as resident depends on how the file came into the page cache: of one that has just been written whole runs of
  * pages are mapped, of one that a start has read itself, as after a boot, those around what it has touched. So the binary is dropped from
  * the cache, and alone from there, and a first start that is not measured reads it again.
  */
-import { readdirSync, readFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { $ } from "bun"
-import { UsageError } from "./broker.ts"
-import { sampleProcess } from "./proc.ts"
-import { median, type Table } from "./report.ts"
+import { Command } from "commander"
+import pc from "picocolors"
+import { manju } from "../broker.ts"
+import { assertUsable, positive, positiveInteger, UsageError } from "../options.ts"
+import { sampleProcess } from "../proc.ts"
+import { circumstances, prepareSite, titleOf } from "../site.ts"
+import { mebibytes, median, rendered, type Table } from "../table.ts"
 
-const root = join(import.meta.dir, "../..")
+const root = join(import.meta.dir, "../../..")
 const listeners = ["--tcp", "0", "--ws", "0", "--http", "0"]
 
-interface Start {
+type Options = { rounds: number; seconds: number; json?: string; markdown?: true }
+
+export function command(): Command {
+  return new Command("startup")
+    .description("From exec to listening, and the memory that it then takes; as one file, and from the sources.")
+    .option("--rounds <n>", "starts of each; medians are printed", positiveInteger, 5)
+    .option("--seconds <n>", "after which the memory is looked at", positive, 4)
+    .option("--json <file>", "write every raw result, the machine and the versions")
+    .option("--markdown", "print the table as Markdown")
+    .action(run)
+}
+
+async function run(options: Options): Promise<void> {
+  if (process.platform !== "linux") throw new UsageError("startup reads what Linux tells of processes")
+  assertUsable(options)
+  const site = prepareSite({ pin: false })
+  const subjects = [manju()]
+  const title = titleOf(subjects)
+  console.error(pc.dim(title))
+  const starts = await measureStarts(options, await buildFor(site.directory))
+  if (options.json !== undefined) {
+    const results = Object.fromEntries(starts)
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ ...circumstances("startup", site, subjects, options), starts: results }, null, 2)}\n`,
+    )
+  }
+  if (options.markdown) console.log(`${title}\n`)
+  console.log(rendered(tabulate(starts), { markdown: options.markdown === true }))
+}
+
+export interface Start {
   readonly milliseconds: number
   /** Of all threads, until it listens. */
   readonly cpuMilliseconds: number
@@ -25,18 +60,7 @@ interface Start {
   readonly anonymousBytes: number
 }
 
-export interface StartupOptions {
-  readonly rounds: number
-  /** After which the memory is looked at. */
-  readonly idleSeconds: number
-  /** For the binary. */
-  readonly directory: string
-}
-
-/** Medians over the rounds, and the fastest start. */
-export async function measureStartup({ rounds, idleSeconds, directory }: StartupOptions): Promise<Table> {
-  if (process.platform !== "linux") throw new UsageError("--startup reads what Linux tells of processes")
-  const binary = await buildFor(directory)
+async function measureStarts({ rounds, seconds }: Options, binary: string): Promise<Map<string, Start[]>> {
   const subjects = new Map([
     ["one file", [binary]],
     ["from the sources", [process.execPath, join(root, "src/cli.ts")]],
@@ -45,8 +69,13 @@ export async function measureStartup({ rounds, idleSeconds, directory }: Startup
   for (const command of subjects.values()) await start(command, 0)
   const starts = new Map([...subjects.keys()].map((name) => [name, [] as Start[]]))
   for (let round = 0; round < rounds; round++) {
-    for (const [name, command] of subjects) starts.get(name)!.push(await start(command, idleSeconds))
+    for (const [name, command] of subjects) starts.get(name)!.push(await start(command, seconds))
   }
+  return starts
+}
+
+/** Medians over the rounds, and the fastest start. */
+export function tabulate(starts: ReadonlyMap<string, readonly Start[]>): Table {
   return {
     head: ["manju", "listeners", "listens after ms", "at best ms", "CPU ms", "RSS MiB", "not of files MiB"],
     rows: Array.from(starts, ([name, all]) => {
@@ -57,7 +86,7 @@ export async function measureStartup({ rounds, idleSeconds, directory }: Startup
         name,
         "tcp, websocket, http",
         ...[...milliseconds, of((each) => each.cpuMilliseconds)].map((value) => value.toFixed(1)),
-        ...memory.map((bytes) => (bytes / 1024 / 1024).toFixed(1)),
+        ...memory.map(mebibytes),
       ]
     }),
   }
@@ -76,7 +105,7 @@ async function start(command: readonly string[], idleSeconds: number): Promise<S
     const { value } = await child.stdout.getReader().read()
     const milliseconds = performance.now() - startedAt
     if (value === undefined) throw new Error(`${command[0]} ended with code ${await child.exited}`)
-    const cpuMilliseconds = cpuTimeOf(child.pid)
+    const cpuMilliseconds = sampleProcess(child.pid).cpuSeconds * 1000
     await Bun.sleep(idleSeconds * 1000)
     const { residentBytes, anonymousBytes } = sampleProcess(child.pid)
     return { milliseconds, cpuMilliseconds, residentBytes, anonymousBytes }
@@ -84,12 +113,4 @@ async function start(command: readonly string[], idleSeconds: number): Promise<S
     child.kill("SIGKILL")
     await child.exited
   }
-}
-
-/** In nanoseconds at the source: /proc/PID/stat counts hundredths of a second. */
-function cpuTimeOf(pid: number): number {
-  const ofThreads = readdirSync(`/proc/${pid}/task`).map((thread) => {
-    return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ")[0])
-  })
-  return ofThreads.reduce((sum, each) => sum + each, 0) / 1e6
 }

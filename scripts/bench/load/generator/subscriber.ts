@@ -1,8 +1,8 @@
 /** A `Subscriber` checks, counts and acknowledges what arrives. */
+
+import { encodeSubscribe, PacketType, payloadHeaderBytes, type Qos } from "../../wire.ts"
 import { Client, type Run } from "./client.ts"
 import type { Member, Publisher } from "./publisher.ts"
-import type { Qos } from "./scenarios.ts"
-import { encodeSubscribe, PacketType } from "./wire.ts"
 
 export class Subscriber extends Client implements Member {
   delivered = 0
@@ -47,16 +47,17 @@ export class Subscriber extends Client implements Member {
 
   #onPublish(bytes: Buffer, at: number, end: number): void {
     const payloadAt = end - this.#payloadBytes
+    if (this.#payloadBytes < payloadHeaderBytes) {
+      this.#onUnmarked(bytes, payloadAt, end - at)
+      return
+    }
     const slot = (bytes[payloadAt]! << 8) | bytes[payloadAt + 1]!
     const index = (bytes[payloadAt + 2]! << 8) | bytes[payloadAt + 3]!
     if (end - at !== this.#packetBytes || slot >= this.#slots || index >= this.positions.length) {
       this.run.corrupted++
       return
     }
-    if (this.#qos > 0) {
-      const packetIdAt = payloadAt - (this.run.level === 5 ? 3 : 2)
-      this.acknowledge((this.#qos === 1 ? PacketType.puback : PacketType.pubrec) << 4, bytes, packetIdAt)
-    }
+    if (this.#qos > 0) this.#acknowledgePublish(bytes, payloadAt)
     const publisher = this.#publishers[index]!
     this.delivered++
     if (slot === this.#nextSlots[index]) {
@@ -64,6 +65,32 @@ export class Subscriber extends Client implements Member {
       if (++this.positions[index]! === publisher.target) publisher.onMemberAtTarget()
     } else this.#onGap(index, slot, publisher)
     if (bytes[payloadAt + 4] === 1) this.#onSample(bytes, payloadAt, end, slot, publisher)
+  }
+
+  /**
+   * A message without a header is like every other one of its topic, whose only publisher there is. So the n-th to come
+   * is taken for the n-th that was sent: one too few is lost, one too many is a repetition, and order is not looked at.
+   */
+  #onUnmarked(bytes: Buffer, payloadAt: number, packetBytes: number): void {
+    const publisher = this.#publishers[0]!
+    if (packetBytes !== this.#packetBytes) {
+      this.run.corrupted++
+      return
+    }
+    if (this.#qos > 0) this.#acknowledgePublish(bytes, payloadAt)
+    if (this.delivered === publisher.sent) {
+      this.run.disordered++
+      return
+    }
+    const slot = this.delivered++ % this.#slots
+    if (++this.positions[0]! === publisher.target) publisher.onMemberAtTarget()
+    if (this.run.isMeasured && publisher.ring.isStamped(slot))
+      this.run.latencies.record(this.arrivedAt - publisher.ring.stampOf(slot))
+  }
+
+  #acknowledgePublish(bytes: Buffer, payloadAt: number): void {
+    const packetIdAt = payloadAt - (this.run.level === 5 ? 3 : 2)
+    this.acknowledge((this.#qos === 1 ? PacketType.puback : PacketType.pubrec) << 4, bytes, packetIdAt)
   }
 
   /**

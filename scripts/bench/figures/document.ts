@@ -1,0 +1,150 @@
+/**
+ * The texts that are made of results: what stands in README between markers, and RESULTS.md beside this file, which has all of it. Each part
+ * ends with the machine, the versions, the day and the command that measures it again, as the results have them.
+ */
+import { relative } from "node:path"
+import { report as growthReport } from "../growth/report.ts"
+import { report as loadReport } from "../load/report.ts"
+import { tabulate as startupTable } from "../startup/index.ts"
+import { report as stresserReport } from "../stresser/report.ts"
+import { rendered } from "../table.ts"
+import { growth } from "./charts/growth.ts"
+import { latency } from "./charts/latency.ts"
+import { payload } from "./charts/payload.ts"
+import { steady } from "./charts/steady.ts"
+import { throughput } from "./charts/throughput.ts"
+import { type Drawing, svgOf } from "./drawing.ts"
+import { headline } from "./headline.ts"
+import { Outcomes } from "./outcomes.ts"
+import { type Circumstances, type LoadResults, type Results, repository } from "./results.ts"
+
+/** By the names of their files. */
+const charts = { throughput, payload, latency, growth, steady }
+type Chart = keyof typeof charts
+
+const markdown = { markdown: true, verbose: false }
+
+/** The files of SVG, by their names. */
+export function drawings(results: Results): Record<string, string> {
+  const drawn = Object.entries(charts).flatMap(([name, draw]) => {
+    const drawing = draw(results)
+    return drawing ? [[`${name}.svg`, svgOf(drawing)]] : []
+  })
+  return Object.fromEntries(drawn)
+}
+
+/** What there is to tell of a file of results; nothing where there is no such file. */
+type Part = {
+  title: string
+  file: keyof Results
+  charts: readonly Chart[]
+  /** What one has to know to read it. */
+  note?: string
+  tables?: (results: Results) => string
+  /** In README, too: all of it, or the charts. Where the throughput comes from is told in front. */
+  inReadme?: "whole" | "charts"
+}
+
+const notes = {
+  durable:
+    "manju syncs the disk before it acknowledges. Mosquitto with `persistence true` syncs nothing: it writes its file every half hour, and when it stops.",
+  stresser:
+    "[inovex's mqtt-stresser](https://github.com/inovex/mqtt-stresser) in the four runs of Mochi's README, in messages a second of one client: the fastest, the slowest, the median. SEND is how fast a client gets rid of its messages, RECV how fast it then reads those that wait for it; both are bounded by the tool, which shares the cores with the broker: a broker that takes less leaves it more.",
+  growth:
+    "The broker in memory, without sockets. Of however many subscriptions there are a topic matches one; it has not been looked up before.",
+  mixture:
+    "Messages of one pair, while one client reads slowly what it has subscribed to, others fetch 10,000 retained messages again and again, and a publisher has 1,000 subscribers.",
+}
+
+// biome-ignore format: a table reads best with a row a line
+const parts: readonly Part[] = [
+  { title: "Raw load", file: "throughput", charts: ["throughput"], tables: ({ throughput }) => load(throughput!) },
+  { title: "Payloads of different sizes", file: "payload", charts: ["payload"], inReadme: "charts", tables: ({ payload }) => load(payload!) },
+  { title: "Latency at a fixed rate", file: "latency", charts: ["latency"], tables: ({ latency }) => load(latency!), inReadme: "charts" },
+  { title: "A quiet pair beside a storm", file: "mixture", charts: [], note: notes.mixture, tables: ({ mixture }) => load(mixture!), inReadme: "whole" },
+  { title: "Half of what it can do, for long", file: "steady", charts: ["steady"], tables: ({ steady }) => load(steady!), inReadme: "charts" },
+  { title: "As subscriptions and retained messages become many", file: "growth", charts: ["growth"], note: notes.growth, tables: ({ growth }) => growthReport(growth!.costs, markdown), inReadme: "charts" },
+  { title: "Connections that say nothing", file: "connections", charts: [], tables: ({ connections }) => load(connections!) },
+  { title: "With a file to keep things in", file: "durable", charts: [], note: notes.durable, tables: ({ durable }) => load(durable!), inReadme: "whole" },
+  { title: "mqtt-stresser", file: "stresser", charts: [], note: notes.stresser, tables: ({ stresser }) => stresserReport(stresser!.outcomes, labelsOf(stresser!), markdown), inReadme: "whole" },
+  { title: "A start", file: "startup", charts: [], tables: ({ startup }) => rendered(startupTable(new Map(Object.entries(startup!.starts))), markdown) },
+]
+
+/** What stands in README, by the names of its markers. */
+export function sections(results: Results): Record<string, string> {
+  const folder = relative(repository, import.meta.dir)
+  const { throughput } = results
+  const details = parts
+    .filter(({ file, inReadme }) => results[file] && inReadme)
+    .map(({ title, file, charts, note, tables, inReadme }) => {
+      const shown = [...charts.map((name) => image(results, name, folder)), inReadme === "whole" && tables?.(results)]
+      return joined([`**${title}**`, note, ...shown, file !== "throughput" && origin(results[file]!)])
+    })
+  return {
+    headline: throughput
+      ? joined([headline(results), image(results, "throughput", folder), origin(throughput)])
+      : "Nothing has been measured.",
+    details: joined(details),
+  }
+}
+
+/** RESULTS.md. */
+export function document(results: Results): string {
+  const measured = parts
+    .filter(({ file }) => results[file])
+    .map(({ title, file, charts, note, tables }) => {
+      const shown = [...charts.map((name) => image(results, name, ".")), tables?.(results)]
+      return joined([`## ${title}`, note, ...shown, origin(results[file]!)])
+    })
+  return `# Results
+
+Made by \`bun run bench figures\` of the files in [results](results). What is measured, and how, is said by \`bun run bench help\` and in the
+first lines of each room of [scripts/bench](..).
+
+${joined(measured)}
+`
+}
+
+/** Replaces what stands between the markers of each section. Throws where README has none of that name. */
+export function inserted(readme: string, texts: Record<string, string>): string {
+  return Object.entries(texts).reduce((text, [name, section]) => {
+    const [begin, end] = [`<!-- figures: ${name} -->`, "<!-- /figures -->"]
+    const from = text.indexOf(begin) + begin.length
+    const to = text.indexOf(end, from)
+    if (from < begin.length || to < 0) throw new Error(`README.md has no ${begin} with ${end} behind it`)
+    return `${text.slice(0, from)}\n\n${section}\n\n${text.slice(to)}`
+  }, readme)
+}
+
+/** Without the colours that rooms give a terminal. */
+const joined = (texts: readonly (string | false | undefined)[]) => Bun.stripANSI(texts.filter(Boolean).join("\n\n"))
+
+function image(results: Results, name: Chart, folder: string): string | undefined {
+  const drawing: Drawing | undefined = charts[name](results)
+  return drawing && `![${drawing.title}](${folder}/${name}.svg)`
+}
+
+function load(results: LoadResults): string {
+  const measured = new Outcomes(results)
+  const subjects = measured.brokers.map((label) => ({
+    label,
+    ...(measured.role(label) === "yardstick" && { isYardstick: true as const }),
+  }))
+  return loadReport(results.outcomes, subjects, markdown)
+}
+
+const labelsOf = ({ versions }: Circumstances) => versions.brokers.map(({ label }) => label)
+
+/** The command that measures it again, and what it was measured with. */
+function origin({ command, date, machine, pinned, versions, options }: Circumstances): string {
+  const brokers = versions.brokers.map(({ label, version }) => `${label} ${version}`.trim())
+  const { cpu, cores, memoryBytes, kernel } = machine
+  const facts = [
+    brokers.join(", "),
+    `Bun ${versions.bun}`,
+    `${cpu}, ${cores} cores${pinned ? ", broker and load on one each" : ""}, ${Math.round(memoryBytes / 1024 ** 3)} GiB, Linux ${kernel}`,
+    `${date.slice(0, 10)}`,
+    `medians of ${options.rounds}`,
+  ]
+  return `    ${command}\n\n<sub>${facts.join("; ")}.</sub>`
+}
