@@ -85,7 +85,7 @@ describe("/metrics", () => {
       'manju_garbage_collection_seconds_total{kind="full"}': 0,
       manju_commit_seconds_count: 1,
       manju_store_written_bytes_total: 0,
-      manju_event_loop_lag_seconds_count: 4,
+      manju_event_loop_lag_seconds_count: 1,
     })) {
       expect([name, samples.get(name)]).toEqual([name, value])
     }

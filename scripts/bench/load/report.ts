@@ -237,7 +237,7 @@ export function report(
   const failures = outcomes.flatMap(({ scenario, broker, round, result }) =>
     result.kind === "failed" ? [`${scenario.name}, ${broker}, round ${round}: ${result.reason}`] : [],
   )
-  if (failures.length > 0) parts.push([pc.red("failed:"), ...failures].join("\n"))
+  if (failures.length > 0) parts.push([options.markdown ? "failed:" : pc.red("failed:"), ...failures].join("\n"))
   return parts.join("\n\n")
 }
 

@@ -125,6 +125,7 @@ export function report(
   brokers: readonly string[],
   options: { markdown: boolean },
 ): string {
+  const title = (text: string) => (options.markdown ? text : pc.red(text))
   const bold = (text: string) => (options.markdown ? `**${text}**` : pc.bold(text))
   const runs = summarized(outcomes, brokers)
   const parts = runs.flatMap(([run, summaries]) => [
@@ -133,7 +134,7 @@ export function report(
   ])
   if (brokers.length > 1) parts.push(standing(runs, brokers))
   const failed = failures(outcomes)
-  if (failed.length > 0) parts.push(pc.red("Rounds that do not count:"), failed.map((each) => `- ${each}`).join("\n"))
+  if (failed.length > 0) parts.push(title("Rounds that do not count:"), failed.map((each) => `- ${each}`).join("\n"))
   return parts.join("\n\n")
 }
 
