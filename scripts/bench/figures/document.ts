@@ -49,7 +49,7 @@ const notes = {
   durable:
     "manju syncs the disk before it acknowledges. Mosquitto with `persistence true` syncs nothing: it writes its file every half hour, and when it stops.",
   stresser:
-    "[inovex's mqtt-stresser](https://github.com/inovex/mqtt-stresser) in the four runs of Mochi's README, in messages a second of one client: the fastest, the slowest, the median. SEND is how fast a client gets rid of its messages, RECV how fast it then reads those that wait for it; both are bounded by the tool, which shares the cores with the broker: a broker that takes less leaves it more.",
+    "[inovex's mqtt-stresser](https://github.com/inovex/mqtt-stresser) in the four runs of Mochi's README, in messages a second of one client: the fastest, the slowest, the median. SEND is how fast a client gets rid of its messages, RECV how fast it then reads those that wait for it; both are bounded by the tool, which shares the cores with the broker: in SEND a broker that takes its messages later leaves it more.",
   growth:
     "The broker in memory, without sockets. Of however many subscriptions there are a topic matches one; it has not been looked up before.",
   mixture:
