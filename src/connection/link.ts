@@ -379,8 +379,7 @@ export class Link implements Outlet, Peer, HoldingLink {
 
   /** The socket takes bytes again. */
   drained(): void {
-    const isEmpty = this.outbox.drain()
-    if (!isEmpty) this.session?.wake()
+    if (!this.outbox.drain()) this.session?.wake()
     else if (this.state === "open") this.session!.pump()
     else if (this.state === "closing") this.transport.end()
   }

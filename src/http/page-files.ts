@@ -1,8 +1,8 @@
 /**
  * The files of the dashboard's page, in one piece each, wherever this code is.
  *
- * Beside its source they are made by Bun's bundler, in memory, in a few milliseconds. In a bundle, and in a binary that `bun build --compile`
- * has made, there is no source: for them the package has the files in a text, made by scripts/pack, that goes into every bundle.
+ * Beside its source they are made by Bun's bundler, in memory, in a few milliseconds. The package, a bundle, and a binary that
+ * `bun build --compile` has made have no source: for them there are the files in a text, made by scripts/pack, that goes into each.
  */
 import { existsSync } from "node:fs"
 import { basename } from "node:path"
@@ -36,7 +36,8 @@ export async function bundlePage(path: string): Promise<PageFiles> {
 
 function bundledPage(): string {
   try {
-    return require("../../dist/dashboard.txt")
+    const text = require("../../dist/dashboard.txt")
+    return typeof text === "string" ? text : text.default // as a bundle has it; as a module, in node_modules
   } catch {
     throw new Error("the dashboard is not in this bundle: `bun run prepack` makes it, before the bundle is made")
   }

@@ -87,3 +87,22 @@ export const unkept = (() => {
   }
   return { qos1: state(1, false), qos2: state(2, false), released: state(2, true) }
 })()
+
+/**
+ * Gives back to their share groups what a session that ends has of them, of what is in flight, by its packet id, and of what waits. A
+ * message of QoS 2 that has been sent stays with its client. [MQTT-4.8.2-5]
+ */
+export function returnAll(inflight: Iterable<[packetId: number, Delivery]>, queued: Iterable<Delivery>): void {
+  const returned: Delivery[] = []
+  for (const [, delivery] of inflight) {
+    const mayMove = delivery.qos === 1 || !delivery.isSent
+    if (delivery.group !== undefined && delivery.message !== undefined && mayMove) returned.push(delivery)
+    else if (delivery.loan !== undefined) delivery.group!.settle(delivery.loan)
+  }
+  returned.sort((a, b) => a.sequence - b.sequence)
+  for (const delivery of queued) if (delivery.group !== undefined) returned.push(delivery)
+  for (const { message, group, loan } of returned.reverse()) {
+    group!.giveBack(new Delivery(message, message!.qos, false, undefined, undefined), loan)
+  }
+  for (const group of new Set(returned.map(({ group }) => group!))) group.offer()
+}

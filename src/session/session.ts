@@ -14,7 +14,7 @@ import { deliveryQoS, type QoS, Reason } from "../codec/index.ts"
 import type { Subscription, Target, Topic } from "../router/index.ts"
 import { Backlog } from "./backlog.ts"
 import type { ChangeLog, Will } from "./changes.ts"
-import { Delivery, type ReturnAddress, unkept } from "./delivery.ts"
+import { Delivery, type ReturnAddress, returnAll, unkept } from "./delivery.ts"
 import { recordQueued, recordReleased, recordSent, recordSettled } from "./delivery-log.ts"
 import type { GroupQueue } from "./group.ts"
 import { isUnsent, type Outlet, type Sending, type SessionHost, type Unsent } from "./host.ts"
@@ -271,19 +271,8 @@ export class Session {
   /** The session ends: what a share group may give to another member goes back to it. MQTT 5 §4.8.2 */
   end(): void {
     this.expirySeconds = -1
-    const returned: Delivery[] = []
-    for (const [, delivery] of this.inflight.all()) {
-      const mayMove = delivery.qos === 1 || !delivery.isSent // a QoS 2 message once sent stays. [MQTT-4.8.2-5]
-      if (delivery.group !== undefined && delivery.message !== undefined && mayMove) returned.push(delivery)
-      else if (delivery.loan !== undefined) delivery.group!.settle(delivery.loan)
-      this.host.inflightCount--
-    }
-    returned.sort((a, b) => a.sequence - b.sequence)
-    for (const delivery of this.queue?.close() ?? []) if (delivery.group !== undefined) returned.push(delivery)
-    for (const { message, group, loan } of returned.reverse()) {
-      group!.giveBack(new Delivery(message, message!.qos, false, undefined, undefined), loan)
-    }
-    for (const group of new Set(returned.map(({ group }) => group!))) group.offer()
+    this.host.inflightCount -= this.inflight.count
+    returnAll(this.inflight.all(), this.queue?.close() ?? [])
   }
 
   private send(

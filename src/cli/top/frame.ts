@@ -1,5 +1,5 @@
 /** A frame: the broker's figures, then the busiest topics and clients, in lines that are as wide as there is room. */
-import { bytes, count, counted, duration, figure, milliseconds } from "../../http/dashboard/format.ts"
+import { bytes, count, counted, duration, figure, milliseconds } from "../../http/format.ts"
 import type { Style } from "../terminal.ts"
 import type { ClientRow, Snapshot, TopicRow } from "./board.ts"
 import type { View } from "./view.ts"

@@ -1,5 +1,5 @@
 /** The listeners that are open: how each is, where, with how many connections, and what it offers. */
-import { count } from "../format.ts"
+import { count } from "../../format.ts"
 import { visible } from "../model/payload.ts"
 import { linkTo } from "../route.ts"
 import type { Listener } from "../types.ts"

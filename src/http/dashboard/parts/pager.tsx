@@ -1,4 +1,4 @@
-import { count } from "../format.ts"
+import { count } from "../../format.ts"
 import type { Page } from "../types.ts"
 import type { Paged } from "./fetched.ts"
 

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact"
 import { useMemo, useState } from "preact/hooks"
-import { bytes, count } from "../format.ts"
+import { bytes, count } from "../../format.ts"
 import type { JsonLine } from "../model/json.ts"
 import {
   bytesOf,

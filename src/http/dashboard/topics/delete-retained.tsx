@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks"
+import { count, counted } from "../../format.ts"
 import { get, remove } from "../api.ts"
-import { count, counted } from "../format.ts"
 import { filterError } from "../model/topic-filter.ts"
 import { announce } from "../parts/announce.tsx"
 import { Confirm } from "../parts/confirm.tsx"

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks"
+import { bytes, count, counted, dateAndTime, timeOfDay } from "../../format.ts"
 import { ApiError, remove } from "../api.ts"
-import { bytes, count, counted, dateAndTime, timeOfDay } from "../format.ts"
 import { numbersOf, type Payload, previewOf, visible } from "../model/payload.ts"
 import { filterBelow } from "../model/topic-filter.ts"
 import type { TopicValue } from "../model/topic-tree.ts"

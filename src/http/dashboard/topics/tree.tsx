@@ -1,6 +1,6 @@
 import type { CSSProperties, TargetedKeyboardEvent, TargetedMouseEvent } from "preact"
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
-import { count } from "../format.ts"
+import { count } from "../../format.ts"
 import { previewOf, visible } from "../model/payload.ts"
 import type { TopicNode, TopicRow } from "../model/topic-tree.ts"
 import { moveBy, TypeAhead } from "../model/tree-keys.ts"

@@ -1,7 +1,7 @@
 /** The broker itself: its listeners, its limits, and what can be done with it while it runs. */
 import { useEffect, useState } from "preact/hooks"
+import { bytes, count, duration, words } from "../../format.ts"
 import { ApiError, get, open, patch, post } from "../api.ts"
-import { bytes, count, duration, words } from "../format.ts"
 import { announce } from "../parts/announce.tsx"
 import { useFetched } from "../parts/fetched.ts"
 import { Field } from "../parts/field.tsx"

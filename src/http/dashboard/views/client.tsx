@@ -1,8 +1,8 @@
 /** One client: who it is, what goes to and fro, what waits for it, what it is subscribed to. */
 import { type ComponentChildren, Fragment } from "preact"
 import { useState } from "preact/hooks"
+import { bytes, count, dateAndTime, duration } from "../../format.ts"
 import { ApiError } from "../api.ts"
-import { bytes, count, dateAndTime, duration } from "../format.ts"
 import { brokerTime } from "../live.ts"
 import { visible } from "../model/payload.ts"
 import { Disconnect } from "../parts/disconnect.tsx"

@@ -1,6 +1,6 @@
 /** Who is connected, a page at a time: whatever is searched and paged, the broker does. */
 import { useState } from "preact/hooks"
-import { bytes, count, dateAndTime, duration, figure } from "../format.ts"
+import { bytes, count, dateAndTime, duration, figure } from "../../format.ts"
 import { brokerTime, figures } from "../live.ts"
 import { visible } from "../model/payload.ts"
 import { Link } from "../parts/client-link.tsx"

@@ -1,6 +1,6 @@
 /** Why a client does not get the messages of a topic, or nobody gets its. */
 import { useRef, useState } from "preact/hooks"
-import { bytes, count, counted, dateAndTime, timeOfDay } from "../format.ts"
+import { bytes, count, counted, dateAndTime, timeOfDay } from "../../format.ts"
 import { useLive } from "../live.ts"
 import { visible } from "../model/payload.ts"
 import { Link } from "../parts/client-link.tsx"

@@ -1,8 +1,8 @@
 /** The log, as it is written: the last lines that came while this view was open. */
 import { signal } from "@preact/signals"
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks"
+import { counted, timeOfDay } from "../../format.ts"
 import { ApiError, put } from "../api.ts"
-import { counted, timeOfDay } from "../format.ts"
 import { useLive } from "../live.ts"
 import {
   areaOf,

@@ -1,7 +1,7 @@
 /** How the broker is, at a glance: what goes through it, what it holds, what it could not do, and where it listens. */
 import type { ComponentChildren } from "preact"
 import { useState } from "preact/hooks"
-import { bytes, count, dateAndTime, duration, figure, milliseconds } from "../format.ts"
+import { bytes, count, dateAndTime, duration, figure, milliseconds } from "../../format.ts"
 import { figures, history, liveProblem, liveState, useLive } from "../live.ts"
 import { Chart } from "../parts/chart.tsx"
 import { Link } from "../parts/client-link.tsx"

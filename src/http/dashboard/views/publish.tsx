@@ -2,8 +2,8 @@
 import { signal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 import { useState } from "preact/hooks"
+import { bytes, counted, timeOfDay } from "../../format.ts"
 import { ApiError, get, post } from "../api.ts"
-import { bytes, counted, timeOfDay } from "../format.ts"
 import { visible } from "../model/payload.ts"
 import {
   emptyFields,

@@ -1,7 +1,7 @@
 /** What outlives connections: whose sessions there are, what waits in them, and their end. */
 import { useState } from "preact/hooks"
+import { bytes, count, counted, dateAndTime, duration } from "../../format.ts"
 import { remove } from "../api.ts"
-import { bytes, count, counted, dateAndTime, duration } from "../format.ts"
 import { visible } from "../model/payload.ts"
 import { announce } from "../parts/announce.tsx"
 import { Link } from "../parts/client-link.tsx"

@@ -1,6 +1,6 @@
 /** What goes over which topics: a tree of what is retained and what is published, and the one that is looked at. */
 import { useEffect, useState } from "preact/hooks"
-import { count, counted } from "../format.ts"
+import { count, counted } from "../../format.ts"
 import { useLive } from "../live.ts"
 import { filterError, filterFor } from "../model/topic-filter.ts"
 import { Field } from "../parts/field.tsx"
