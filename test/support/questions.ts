@@ -7,7 +7,7 @@ export interface Question {
   readonly method: string
   readonly headers: Headers
   readonly text: string
-  /** The port that the request has come from: one for each connection. */
+  /** The port that the request has come from: one for each connection; 0 if that is gone already. */
   readonly port: number
   readonly signal: AbortSignal
 }
@@ -28,14 +28,8 @@ export class QuestionedService implements AsyncDisposable {
       idleTimeout: 0,
       fetch: async (request, server) => {
         const { url, method, headers, signal } = request
-        const question = {
-          url,
-          method,
-          headers,
-          signal,
-          text: await request.text(),
-          port: server.requestIP(request)!.port,
-        }
+        const port = server.requestIP(request)?.port ?? 0 // none once who asks has given up
+        const question = { url, method, headers, signal, port, text: await request.text() }
         this.questions.push(question)
         this.mostWaiting = Math.max(this.mostWaiting, ++this.waiting)
         try {
