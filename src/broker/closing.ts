@@ -50,7 +50,7 @@ export async function close(core: Core, closing: Closing, timeoutMs: number): Pr
   closing.subscriptions.close()
   await atMost(leftMs(), core.changes.settled())
   core.retained.flush()
-  core.saveTotals()
+  core.totals.save()
   await atMost(leftMs(), core.changes.settled())
   core.logger.flush()
   core.timers.close()

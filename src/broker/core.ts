@@ -6,7 +6,14 @@
  * which messages come in is the order in which they go out. [MQTT-4.6.0-5]
  */
 import { Reason, type SubscribeRequest } from "../codec/index.ts"
-import { parseTopicFilter, Router, Subscription, type SubscriptionOptions, type TopicFilter } from "../router/index.ts"
+import {
+  parseTopicFilter,
+  type Route,
+  Router,
+  Subscription,
+  type SubscriptionOptions,
+  type TopicFilter,
+} from "../router/index.ts"
 import type { Delivery, DropReason, Message, Session, Will } from "../session/index.ts"
 import type { Operable } from "./admin.ts"
 import { ApplicationMessage } from "./application-message.ts"
@@ -29,11 +36,13 @@ import type { Clock, Logger, Store } from "./ports.ts"
 import { type RegistryOwner, SessionRegistry } from "./registry.ts"
 import { Retention } from "./retention.ts"
 import { StoreRetry } from "./retry.ts"
+import { Run } from "./run.ts"
 import type { Sampled, Sampler } from "./sampler.ts"
 import type { Serving } from "./serving.ts"
 import { Sharing } from "./sharing.ts"
 import { Storing } from "./storing.ts"
 import { Timers } from "./timers.ts"
+import { Totals } from "./totals.ts"
 import { Turn } from "./turn.ts"
 import { FileWatch } from "./watch.ts"
 import { Wills } from "./wills.ts"
@@ -45,6 +54,7 @@ export class Core implements RegistryOwner, Sampled {
   readonly metrics = new Metrics()
   readonly changes: Journal
   readonly storing: Storing
+  readonly totals: Totals
   readonly timers: Timers
   readonly turn = new Turn()
   readonly pace = new Pace()
@@ -79,8 +89,7 @@ export class Core implements RegistryOwner, Sampled {
   inflightCount = 0
   private readonly store: Store | undefined
   private readonly reads: StoreRetry
-  private measuredBytes = 0
-  private readonly savedTotals = new Map<string, number>()
+  private readonly run = new Run(this)
 
   constructor(
     limits: Limits,
@@ -97,6 +106,7 @@ export class Core implements RegistryOwner, Sampled {
     this.store = store
     this.storing = new Storing((name) => this.router.topics.restored(name))
     this.changes = new Journal(store, this.storing, limits.maximumUnstoredBytes, this)
+    this.totals = new Totals(this.metrics, this.changes, store)
     this.reads = new StoreRetry("the store cannot be read, queues wait until it can", this)
     this.router = new Router(limits)
     this.retained = new Retention(this)
@@ -177,7 +187,14 @@ export class Core implements RegistryOwner, Sampled {
     if (this.sampler !== undefined) this.sampler.see(message, from)
     if (message.recipients !== undefined) return this.publishTo(message.recipients, message, from, peer)
     if (message.retain) this.retained.put(message)
-    const { targets, groups } = this.router.route(message.topic)
+    const route = this.router.route(message.topic)
+    if (!this.run.takes(message, route)) this.handRound(message, route, from)
+    if (this.hooks.wants.onPublished !== undefined) this.tellPublished(message, peer)
+    return route.targets.length + route.groups.length === 0 ? Reason.NoMatchingSubscribers : Reason.Success
+  }
+
+  private handRound(message: Message, route: Route<Session>, from: Session | undefined): void {
+    const { targets, groups } = route
     this.turn.work += targets.length + groups.length + 1
     message.isRouting = true
     for (let i = 0; i < targets.length; i++) {
@@ -188,8 +205,7 @@ export class Core implements RegistryOwner, Sampled {
     }
     for (let i = 0; i < groups.length; i++) this.sharing.deliver(groups[i]!, message)
     message.endRouting()
-    if (this.hooks.wants.onPublished !== undefined) this.tellPublished(message, peer)
-    return targets.length + groups.length === 0 ? Reason.NoMatchingSubscribers : Reason.Success
+    this.run.begin(message, route)
   }
 
   /** Routes a message that only some may get. It is not retained: others would get it later. */
@@ -326,24 +342,5 @@ export class Core implements RegistryOwner, Sampled {
   leave(subscription: Subscription<Session>): void {
     this.router.unsubscribe(subscription)
     if (subscription.group !== undefined) this.sharing.leave(subscription, subscription.group)
-  }
-
-  /** Takes what the store has written since the last look into the sums. */
-  measureStore(): void {
-    const written = this.store?.bytesWritten ?? 0
-    this.metrics.storeBytesWritten += written - this.measuredBytes
-    this.measuredBytes = written
-  }
-
-  /** Records the sums that go on with the next run, where they have changed. */
-  saveTotals(): void {
-    if (!this.changes.isActive || this.changes.isStrained) return
-    this.measureStore()
-    for (const name of Metrics.totals) {
-      const value = this.metrics[name]
-      if (value === (this.savedTotals.get(name) ?? 0)) continue
-      this.savedTotals.set(name, value)
-      this.changes.append({ kind: "total", name, value })
-    }
   }
 }

@@ -143,13 +143,13 @@ export class SysTree {
     for (const name in loads) this.updateLoad(name, loads[name]!(census), now - this.updatedAt)
     for (const name in figures) this.publish(name, String(figures[name]!(census)))
     if (core.changes.isActive) {
-      core.measureStore()
+      core.totals.measureStore()
       for (const name in storeFigures) this.publish(name, String(storeFigures[name]!(census)))
     }
     this.updatedAt = now
     if (now - this.savedAt >= SAVE_MS) {
       this.savedAt = now
-      core.saveTotals()
+      core.totals.save()
     }
     this.timer = core.timers.schedule(now + core.limits.sysIntervalSeconds * 1000, () => this.update())
   }

@@ -7,6 +7,8 @@
  * - A turn that has caused `WORK_PER_SLICE` deliveries is to be interrupted (`isLong`). What it has marked so far is flushed when it ends, a
  *   write for each, as if nothing had been. Of several that are interrupted one goes on at a time, in the order in which they came.
  * - Where more than `FLUSHES_PER_SLICE` are marked when a turn ends, the others are flushed later. An outbox that waits there gathers on.
+ * - Where so many have gathered as much as they may (`fill`), the turn is interrupted as well, and they are flushed before it goes on, so
+ *   many at a time.
  */
 
 /** As it is when this is loaded: a test that replaces the timers does not mean this one. */
@@ -15,7 +17,7 @@ const { setImmediate } = globalThis
 /** Some hundred microseconds of work, up to ten times as much where messages are kept for those who are away. */
 const WORK_PER_SLICE = 10_000
 /** Some microseconds each, since each is a write. */
-const FLUSHES_PER_SLICE = 128
+export const FLUSHES_PER_SLICE = 128
 
 export interface Flushable {
   flush(): void
@@ -25,13 +27,18 @@ export interface Flushable {
 interface Interrupted {
   readonly goOn: () => void
   readonly marked: Flushable[]
+  /** Whether these are to be flushed before it goes on. */
+  isFull: boolean
 }
 
 export class Turn {
   /** What has been done since the turn began, or went on: messages and their deliveries. */
   work = 0
+  /** How many have begun, or gone on. */
+  count = 0
   private dirty: Flushable[] = []
   private isOpen = false
+  private isFull = false
   private isScheduled = false
   /** Those who wait to be flushed, the first one first. */
   private late: Flushable[] = []
@@ -40,7 +47,12 @@ export class Turn {
 
   /** Whether enough has been done for now. */
   get isLong(): boolean {
-    return this.work >= WORK_PER_SLICE
+    return this.work >= WORK_PER_SLICE || this.isFull
+  }
+
+  /** What many outboxes have gathered is to be written before they gather more: enough has been done for now. */
+  fill(): void {
+    this.isFull = true
   }
 
   /** Enters `outbox` for the end of this turn; outside of one, for the end of the current microtasks. */
@@ -52,7 +64,9 @@ export class Turn {
   /** A chunk is being worked on: what it causes is flushed by the `end` that follows. */
   begin(): void {
     this.isOpen = true
+    this.isFull = false
     this.work = 0
+    this.count++
   }
 
   end(): void {
@@ -63,7 +77,7 @@ export class Turn {
   /** Leaves the rest of this turn for later: `goOn` is called then, to begin and end it, or to interrupt it once more. */
   interrupt(goOn: () => void): void {
     this.isOpen = false
-    this.interrupted.push({ goOn, marked: this.dirty })
+    this.interrupted.push({ goOn, marked: this.dirty, isFull: this.isFull })
     this.dirty = []
     this.scheduleSlice()
   }
@@ -98,8 +112,15 @@ export class Turn {
     this.isSliceScheduled = false
     for (const outbox of this.late.splice(0, FLUSHES_PER_SLICE)) outbox.flush()
     const next = this.interrupted.shift()
-    if (next !== undefined) this.goOn(next)
+    if (next?.isFull) this.relieve(next)
+    else if (next !== undefined) this.goOn(next)
     if (this.late.length > 0 || this.interrupted.length > 0) this.scheduleSlice()
+  }
+
+  private relieve(turn: Interrupted): void {
+    for (const outbox of turn.marked.splice(0, FLUSHES_PER_SLICE)) outbox.flush()
+    turn.isFull = turn.marked.length > 0
+    this.interrupted.push(turn)
   }
 
   private goOn({ goOn, marked }: Interrupted): void {

@@ -19,13 +19,13 @@ export interface ViewedLink {
   readonly level: ProtocolLevel
   readonly transport: { readonly remoteAddress: string }
   readonly serving: { readonly id: string }
-  readonly outbox: { readonly bytesSent: number; readonly backlogBytes: number }
+  readonly outbox: { readonly bytesSent: number; readonly backlogBytes: number; readonly grown: number }
   readonly core: { readonly isAsking: boolean }
   readonly connectedAt: number
   readonly keepAliveSeconds: number
   readonly bytesReceived: number
   readonly messagesReceived: number
-  readonly messagesSent: number
+  readonly messagesTransmitted: number
   disconnect(reason: Reason, explanation?: string): void
 }
 
@@ -86,7 +86,8 @@ export class ClientView implements ConnectedClient {
   }
 
   get counters(): ClientCounters {
-    const { bytesReceived, messagesReceived, messagesSent, outbox } = this.#link
+    const { bytesReceived, messagesReceived, messagesTransmitted, outbox } = this.#link
+    const messagesSent = messagesTransmitted + outbox.grown
     return { bytesReceived, bytesSent: outbox.bytesSent, messagesReceived, messagesSent }
   }
 

@@ -96,7 +96,8 @@ export class Link implements Outlet, Peer, HoldingLink {
   bytesReceived = 0
   /** PUBLISH packets from the client, and to it. */
   messagesReceived = 0
-  messagesSent = 0
+  /** `outbox.grown` is to be added. */
+  messagesTransmitted = 0
   private clientView: ClientView | undefined
   /** What it has published in one second of the clock, where that is bounded. */
   rate: { readonly second: number; messages: number } | undefined
@@ -224,13 +225,12 @@ export class Link implements Outlet, Peer, HoldingLink {
     const isShared = message.isRouting && identifiers === undefined && !dup && this.outgoingAliases === undefined
     if (isShared && this.serving.limits.mountPoint === "") {
       const isLevel5 = this.level === 5
-      const isWire = message.isWireFor(isLevel5, qos, retain)
-      const bytes = isWire ? message.payload : message.form(isLevel5, qos, retain)
-      const start = isWire ? message.wireStart : 0
-      const end = isWire ? message.payloadEnd : bytes.length
+      const packet = message.isWireFor(isLevel5, qos, retain) ? message.wire : message.form(isLevel5, qos, retain)
+      const { bytes, start, end } = packet
       if (end - start > this.maximumPacketBytes) return "packet too large" // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
-      if (qos === 0) outbox.pushStable(bytes, start, end)
-      else outbox.pushWithId(bytes, start, end, packetIdAt(bytes, start, message.topic.bytes.length), packetId)
+      if (qos > 0) outbox.pushWithId(bytes, start, end, packetIdAt(bytes, start, message.topic.bytes.length), packetId)
+      // Where each message is decided on, none goes out because one before it did.
+      else outbox.pushStable(packet, this.receiving === undefined ? this.maximumPacketBytes : 0)
     } else {
       const reason = encodeOwn(this, message, qos, retain, identifiers, packetId, dup)
       if (reason !== undefined) return reason
@@ -240,7 +240,7 @@ export class Link implements Outlet, Peer, HoldingLink {
     metrics.packetsSent++
     metrics.publishBytesSent += message.payloadEnd - message.payloadStart
     if (qos > 0) metrics.sentAcknowledged.count(qos, message.payloadEnd - message.payloadStart)
-    this.messagesSent++
+    this.messagesTransmitted++
     if (this.receiving !== undefined && core.hooks.wants.onDelivered !== undefined) {
       core.hooks.tell("onDelivered", ApplicationMessage.of(message, core.now(), qos, retain), this.view)
     }

@@ -3,20 +3,22 @@
  *
  * In a turn they gather here and are written once, by `flush`. One packet alone is not even copied: it is written from
  * where it is. So are packets that stand next to each other, as those of a publisher do that sends several at once: they are one
- * piece. What comes from elsewhere shares with them a block of memory from a pool, a small one first, so that ten thousand
- * idle connections own none and a fan-out to a thousand does not take a thousand large ones. A block or a piece
- * that is full is written there and then.
+ * `Piece`, which all who get the same share. What comes from elsewhere shares a block of memory from a pool, a small one first, so
+ * that ten thousand idle connections own none and a fan-out to a thousand does not take a thousand large ones; a piece that comes
+ * behind it is copied there once it ends, if both fit. A block or a piece that is full is written there and then.
  *
  * When the socket takes only a part, the rest is kept in `unwritten` and everything after it queues behind, until
  * `drain`. `isWritable` says whether that is still within the bound; whoever pushes asks first.
  */
 import type { Core } from "../broker/core.ts"
 import type { Flushable } from "../broker/turn.ts"
+import { MOST_PIECE_BYTES, type Piece, type StablePacket } from "../session/index.ts"
 import type { Transport } from "./transport.ts"
 
 const SMALL_BLOCK_BYTES = 4096
 const LARGE_BLOCK_BYTES = 65_536
-const MOST_POOLED = 64
+/** Of each size: what a fan-out to a hundred needs at the same time should not be made anew in every turn. */
+const MOST_POOLED_BYTES = 8 << 20
 
 /** Blocks that are not in use. */
 export class BlockPool {
@@ -32,7 +34,7 @@ export class BlockPool {
   give(block: Buffer): void {
     const pool =
       block.length === SMALL_BLOCK_BYTES ? this.small : block.length === LARGE_BLOCK_BYTES ? this.large : undefined
-    if (pool !== undefined && pool.length < MOST_POOLED) pool.push(block)
+    if (pool !== undefined && pool.length * block.length < MOST_POOLED_BYTES) pool.push(block)
   }
 }
 
@@ -42,17 +44,17 @@ type OutboxCore = Pick<Core, "turn" | "metrics" | "limits">
 export class Outbox implements Flushable {
   /** Where `reserve` makes room. */
   block: Buffer | undefined
-  /** Packets pushed since it was last empty. */
-  packets = 0
   /** Sees what the socket takes. */
   onWritten: ((bytes: Buffer, start: number, end: number) => void) | undefined
   /** Bytes that the socket has taken. */
   bytesSent = 0
   private length = 0
-  /** Where the packets of the turn are, if they are one piece of it so far. */
-  private piece: Buffer | undefined
-  private pieceStart = 0
-  private pieceEnd = 0
+  /** The last packets of the turn, behind those in the block. */
+  private piece: Piece | undefined
+  /** Packets pushed since it was last empty. */
+  private pushed = 0
+  /** By how many packets pieces have grown that it does not hold any more. */
+  private pastGrown = 0
   /** What the socket has not taken, in few large pieces: the first is written up to `head`, the last filled up to `tail`. */
   private unwritten: Buffer[] = []
   private unwrittenBytes = 0
@@ -70,6 +72,16 @@ export class Outbox implements Flushable {
     this.pool = pool
   }
 
+  /** Packets since it was last empty. */
+  get packets(): number {
+    return this.pushed + (this.piece === undefined ? 0 : this.piece.grown)
+  }
+
+  /** Packets that nobody has pushed: a piece has grown by them. */
+  get grown(): number {
+    return this.pastGrown + (this.piece === undefined ? 0 : this.piece.grown)
+  }
+
   /** Bytes that wait for the socket. */
   get backlogBytes(): number {
     return this.unwrittenBytes + this.length
@@ -84,35 +96,38 @@ export class Outbox implements Flushable {
     return this.unwrittenBytes === 0 && this.length === 0 && this.piece === undefined
   }
 
-  /** Adds the packet `bytes[start, end)`, which stays as it is until the end of the turn. */
-  pushStable(bytes: Buffer, start = 0, end = bytes.length): void {
-    this.packets++
-    if (this.piece === bytes && this.pieceEnd === start) {
-      this.pieceEnd = end
-      if (end - this.pieceStart >= LARGE_BLOCK_BYTES) this.writePiece()
+  /** Adds a packet that other clients may get as well; what follows it for all of them is its piece's to take, up to `maximumPacketBytes` each. */
+  pushStable(packet: StablePacket, maximumPacketBytes = Number.POSITIVE_INFINITY): void {
+    this.pushed++
+    const { piece } = this
+    if (piece !== undefined) {
+      if (packet.follows(piece)) {
+        this.piece = packet.appendTo(piece, maximumPacketBytes)
+        if (this.piece.length >= MOST_PIECE_BYTES) this.writePiece()
+        return
+      }
+      this.unfold()
+    }
+    if (this.unwrittenBytes > 0 || this.isClosed) {
+      const { bytes, start, end } = packet
+      const at = this.reserve(end - start)
+      bytes.copy(this.block!, at, start, end)
       return
     }
-    if (this.length === 0 && this.piece === undefined && this.unwrittenBytes === 0 && !this.isClosed) {
-      this.piece = bytes
-      this.pieceStart = start
-      this.pieceEnd = end
-      if (!this.isMarked) this.mark()
-      return
-    }
-    const at = this.reserve(end - start)
-    bytes.copy(this.block!, at, start, end)
+    this.piece = packet.take(maximumPacketBytes)
+    if (!this.isMarked) this.mark()
   }
 
   /** Adds a copy of a packet. */
   push(packet: Buffer): void {
-    this.packets++
+    this.pushed++
     const at = this.reserve(packet.length)
     this.block!.set(packet, at)
   }
 
   /** Adds a copy of the packet `bytes[start, end)` with a packet id put in at `idAt`. */
   pushWithId(bytes: Buffer, start: number, end: number, idAt: number, packetId: number): void {
-    this.packets++
+    this.pushed++
     const at = this.reserve(end - start)
     const block = this.block!
     bytes.copy(block, at, start, end)
@@ -123,7 +138,7 @@ export class Outbox implements Flushable {
 
   /** Adds an acknowledgement without properties. */
   pushAck(first: number, packetId: number): void {
-    this.packets++
+    this.pushed++
     const at = this.reserve(4)
     const block = this.block!
     block[at] = first
@@ -145,9 +160,11 @@ export class Outbox implements Flushable {
 
   /** Writes what the turn has gathered. */
   flush(): void {
+    const { length, piece } = this
+    if (piece !== undefined && length > 0 && length + piece.length <= LARGE_BLOCK_BYTES) this.unfold()
     this.isMarked = false
     this.flushTurn()
-    if (this.unwrittenBytes === 0) this.packets = 0
+    if (this.unwrittenBytes === 0) this.pushed = 0
   }
 
   private flushTurn(): void {
@@ -196,20 +213,34 @@ export class Outbox implements Flushable {
     return written
   }
 
+  /** Writes the piece, and before it what the block holds. */
   private writePiece(): void {
-    const { piece, pieceStart, pieceEnd } = this
-    this.piece = undefined
-    const written = this.write(piece!, pieceStart, pieceEnd)
-    if (pieceStart + written < pieceEnd) this.keep(piece!, pieceStart + written, pieceEnd)
+    if (this.length > 0) this.writeBlock()
+    if (this.piece === undefined) return // the socket has gone meanwhile
+    const { bytes, start, end } = this.letGo(this.piece)
+    const written = this.unwrittenBytes > 0 ? 0 : this.write(bytes, start, end)
+    if (start + written < end) this.keep(bytes, start + written, end)
   }
 
-  /** Moves the piece into a block, so that others can follow. */
+  /** Moves the piece into the block, so that others can follow; one that no block holds is written. */
   private unfold(): void {
-    const { piece, pieceStart, pieceEnd } = this
+    if (this.piece!.length > LARGE_BLOCK_BYTES) {
+      this.writePiece()
+      return
+    }
+    const { bytes, start, end, length } = this.letGo(this.piece!)
+    if (this.block === undefined) this.block = this.pool.take(length + 1)
+    const at = this.reserve(length)
+    bytes.copy(this.block!, at, start, end)
+  }
+
+  /** Whoever holds it still: it does not grow for this outbox any more. */
+  private letGo(piece: Piece): Piece {
     this.piece = undefined
-    this.length = pieceEnd - pieceStart
-    this.block = this.pool.take(this.length + 1)
-    piece!.copy(this.block, 0, pieceStart, pieceEnd)
+    piece.holders--
+    this.pushed += piece.grown
+    this.pastGrown += piece.grown
+    return piece
   }
 
   private makeRoom(bytes: number): void {
@@ -253,7 +284,7 @@ export class Outbox implements Flushable {
   private discard(): void {
     if (this.block !== undefined) this.pool.give(this.block)
     this.block = undefined
-    this.piece = undefined
+    if (this.piece !== undefined) this.letGo(this.piece)
     this.length = 0
     this.unwritten = []
     this.unwrittenBytes = 0

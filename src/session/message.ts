@@ -20,9 +20,11 @@ import {
   writePublish,
 } from "../codec/index.ts"
 import { Topic } from "../router/index.ts"
+import { type Piece, StablePacket } from "./piece.ts"
 
 const EMPTY = Buffer.alloc(0)
 const NO_FORMS: undefined[] = []
+const NO_WIRE = new StablePacket(EMPTY)
 const NO_TOPIC = new Topic("", EMPTY, 0)
 /** What an object in a queue costs beside its bytes, about. */
 const OVERHEAD_BYTES = 200
@@ -50,13 +52,14 @@ export class Message {
   /** Whether it is being handed round, so that its forms are worth keeping for the next receiver. */
   isRouting = false
 
-  /** The packet as it came, where it may leave as it is: bytes of `payload`. */
+  /** The packet as it came. */
+  wire = NO_WIRE
+  /** Whether it may leave as it is. */
   private isWire = false
-  wireStart = 0
   private wireIsLevel5 = false
   private owned = false
   private kept: Message | undefined = undefined
-  private forms: (Buffer | undefined)[] = NO_FORMS
+  private forms: (StablePacket | undefined)[] = NO_FORMS
   private hasForms = false
 
   /** Becomes a view of a packet just read. `now` is the broker's clock. */
@@ -69,7 +72,8 @@ export class Message {
     this.payloadEnd = packet.end
     this.propertiesStart = packet.propertiesStart
     this.propertiesEnd = packet.propertiesEnd
-    this.wireStart = packet.start
+    if (this.wire === NO_WIRE) this.wire = new StablePacket(EMPTY)
+    this.wire.reset(packet.bytes, packet.start, packet.end)
     this.wireIsLevel5 = packet.level === 5
     this.isWire = !packet.dup && packet.topicEnd - packet.topicStart === topic.bytes.length
     this.expirySeconds = packet.messageExpirySeconds
@@ -193,16 +197,22 @@ export class Message {
     return Math.max(0, Math.min(this.expirySeconds, Math.ceil((this.expiresAt - now) / 1000)))
   }
 
-  /** Whether the packet as it came, `payload[wireStart, payloadEnd)`, is what such a receiver gets. */
+  /** Whether the packet as it came, `wire`, is what such a receiver gets. */
   isWireFor(isLevel5: boolean, qos: QoS, retain: boolean): boolean {
     return this.isWire && isLevel5 === this.wireIsLevel5 && qos === this.qos && retain === this.retain
   }
 
+  /** Whether it goes, as it came, to all that hold the piece and nobody has to be asked: true if it is part of that from now on. */
+  joins(piece: Piece): boolean {
+    if (!this.isWire || this.qos > 0 || this.retain) return false
+    return piece.grow(this.payload, this.wire.start, this.payloadEnd)
+  }
+
   /** The whole packet, encoded once for every receiver without identifiers, alias or mount point; valid for the turn. */
-  form(isLevel5: boolean, qos: QoS, retain: boolean): Buffer {
+  form(isLevel5: boolean, qos: QoS, retain: boolean): StablePacket {
     const index = (isLevel5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
     if (this.forms === NO_FORMS) this.forms = new Array(12).fill(undefined)
-    const form = (this.forms[index] ??= this.encode(isLevel5, qos, retain))
+    const form = (this.forms[index] ??= new StablePacket(this.encode(isLevel5, qos, retain)))
     this.hasForms = true
     return form
   }

@@ -32,7 +32,7 @@ describe("a message from the wire", () => {
     for (const level of [4, 5] as const) {
       const { message, bytes } = received(level)
       expect(message.isWireFor(level === 5, 0, false)).toBe(true)
-      expect(message.payload.subarray(message.wireStart, message.payloadEnd).toString("hex")).toBe(
+      expect(message.payload.subarray(message.wire.start, message.payloadEnd).toString("hex")).toBe(
         bytes.toString("hex"),
       )
       expect(message.isWireFor(level !== 5, 0, false)).toBe(false)
@@ -49,7 +49,7 @@ describe("a message from the wire", () => {
             for (const retain of [false, true]) {
               const fields = { qos: incoming, retain: !retain, ...(incoming > 0 && { messageId: 0x1234 }) }
               const { message } = received(from, { ...fields, ...(from === 5 && { properties }) })
-              const form = Buffer.from(message.form(to === 5, qos, retain))
+              const form = Buffer.from(message.form(to === 5, qos, retain).bytes)
               const idAt = packetIdAt(form, 0, 3)
               if (qos > 0) form.writeUInt16BE(77, idAt)
               const [packet] = parse(form, to)
@@ -74,10 +74,10 @@ describe("a message from the wire", () => {
     const kept = message.keep()
     expect(message.keep()).toBe(kept)
     expect(kept.keep()).toBe(kept)
-    const before = kept.form(true, 1, false).toString("hex")
+    const before = kept.form(true, 1, false).bytes.toString("hex")
     kept.endRouting()
     bytes.fill(0xff)
-    expect(kept.form(true, 1, false).toString("hex")).toBe(before)
+    expect(kept.form(true, 1, false).bytes.toString("hex")).toBe(before)
     expect(kept.payload.buffer).not.toBe(bytes.buffer)
     expect(kept.payload.buffer.byteLength).toBe(kept.payloadEnd) // it pins nothing but itself
   })
@@ -126,7 +126,7 @@ test("a message of the broker's own has every property", () => {
     responseTopic: "r",
   }
   const message = Message.create(topic, Buffer.from("x"), 2 as QoS, true, { ...own, payloadFormatIndicator: true }, NOW)
-  const form = Buffer.from(message.form(true, 2, true))
+  const form = Buffer.from(message.form(true, 2, true).bytes)
   form.writeUInt16BE(5, packetIdAt(form, 0, 3))
   const [packet] = parse(form, 5)
   expect(packet).toMatchObject({ topic: "a/b", qos: 2, retain: true, messageId: 5, payload: Buffer.from("x") })
@@ -137,7 +137,7 @@ test("a message of the broker's own has every property", () => {
 test("packetIdAt finds the id behind every length of the Remaining Length", () => {
   for (const payloadBytes of [0, 100, 127, 200, 20_000, 3_000_000]) {
     const message = Message.create(topic, Buffer.alloc(payloadBytes), 1, false, {}, NOW)
-    const form = Buffer.from(message.form(false, 1, false))
+    const form = Buffer.from(message.form(false, 1, false).bytes)
     form.writeUInt16BE(0xabcd, packetIdAt(form, 0, 3))
     expect(parse(form, 4)[0]!.messageId).toBe(0xabcd)
   }

@@ -62,7 +62,7 @@ function byQoS(all: number, { messages, bytes }: Acknowledged, of: "messages" | 
 function storeMetrics(core: Core): StoreMetrics | undefined {
   const { changes, metrics } = core
   if (!changes.isActive) return undefined
-  core.measureStore()
+  core.totals.measureStore()
   return {
     isReady: core.isReady,
     commits: changes.commits,

@@ -5,7 +5,7 @@ import { Turn } from "../../../../src/broker/turn.ts"
 import { PacketType } from "../../../../src/codec/index.ts"
 import { BlockPool, Outbox } from "../../../../src/connection/outbox.ts"
 import type { Transport } from "../../../../src/connection/transport.ts"
-import { packetIdAt } from "../../../../src/session/index.ts"
+import { packetIdAt, StablePacket } from "../../../../src/session/index.ts"
 import type { Case } from "../case.ts"
 import { chunkOf, publishPackets } from "../inputs.ts"
 
@@ -99,7 +99,7 @@ function one(): Case {
     run() {
       for (const { start, end } of places) {
         turn.begin()
-        all[0]!.pushStable(bytes, start, end)
+        all[0]!.pushStable(new StablePacket(bytes, start, end))
         turn.end()
       }
       return outboxes.take()
@@ -112,7 +112,7 @@ function many(): Case {
   const { bytes, places } = plain(300)
   const expected = sum(bytes.length, PacketType.PUBLISH)
   return inOneTurn("outbox-many", "a packet of 300 of one publisher pushed", places.length, expected, ([outbox]) => {
-    for (const { start, end } of places) outbox!.pushStable(bytes, start, end)
+    for (const { start, end } of places) outbox!.pushStable(new StablePacket(bytes, start, end))
   })
 }
 
@@ -123,8 +123,8 @@ function behind(): Case {
   const expected = sum(first.bytes.length + bytes.length, PacketType.PUBLISH)
   const title = "a packet of 300 of one publisher pushed, behind another"
   return inOneTurn("outbox-behind", title, places.length + 1, expected, ([outbox]) => {
-    outbox!.pushStable(first.bytes)
-    for (const { start, end } of places) outbox!.pushStable(bytes, start, end)
+    outbox!.pushStable(new StablePacket(first.bytes))
+    for (const { start, end } of places) outbox!.pushStable(new StablePacket(bytes, start, end))
   })
 }
 
@@ -133,7 +133,7 @@ function mixed(): Case {
   const { packets, length } = alternating(300)
   const expected = sum(length, PacketType.PUBLISH)
   return inOneTurn("outbox-mixed", "a packet of 300 of two publishers pushed", packets.length, expected, ([outbox]) => {
-    for (const { bytes, start, end } of packets) outbox!.pushStable(bytes, start, end)
+    for (const { bytes, start, end } of packets) outbox!.pushStable(new StablePacket(bytes, start, end))
   })
 }
 
@@ -196,9 +196,16 @@ function fanOut(count: number): Case {
   const operations = outboxes.all.length * count
   const title = count === 1 ? "a packet to each of 100 outboxes" : `a packet of ${count} to each of 100 outboxes`
   const push = (all: readonly Outbox[]) => {
-    for (const { start, end } of places) for (const outbox of all) outbox.pushStable(bytes, start, end)
+    pushToAll(
+      all,
+      places.map(({ start, end }) => new StablePacket(bytes, start, end)),
+    )
   }
   return inOneTurn(`outbox-fanout-${count}`, title, operations, expected, push, outboxes)
+}
+
+function pushToAll(outboxes: readonly Outbox[], packets: readonly StablePacket[]): void {
+  for (const packet of packets) for (const outbox of outboxes) outbox.pushStable(packet)
 }
 
 /** The same of two publishers: the outboxes have a block each, all at the same time. */
@@ -209,7 +216,10 @@ function fanOutMixed(): Case {
   const operations = outboxes.all.length * packets.length
   const title = "a packet of 10 of two publishers to each of 100 outboxes"
   const push = (all: readonly Outbox[]) => {
-    for (const { bytes, start, end } of packets) for (const outbox of all) outbox.pushStable(bytes, start, end)
+    pushToAll(
+      all,
+      packets.map(({ bytes, start, end }) => new StablePacket(bytes, start, end)),
+    )
   }
   return inOneTurn("outbox-fanout-mixed", title, operations, expected, push, outboxes)
 }
@@ -219,7 +229,7 @@ function large(): Case {
   const { bytes, places } = chunkOf(publishPackets(4, 21, { payloadBytes: 16_384 }))
   const expected = sum(bytes.length, PacketType.PUBLISH)
   return inOneTurn("outbox-16k", "a packet of 16 KiB of 21 pushed", places.length, expected, ([outbox]) => {
-    for (const { start, end } of places) outbox!.pushStable(bytes, start, end)
+    for (const { start, end } of places) outbox!.pushStable(new StablePacket(bytes, start, end))
   })
 }
 
@@ -237,7 +247,7 @@ function drained(): Case {
     expected: sum(bytes.length, PacketType.PUBLISH),
     run() {
       turn.begin()
-      for (const { start, end } of places) all[0]!.pushStable(bytes, start, end)
+      for (const { start, end } of places) all[0]!.pushStable(new StablePacket(bytes, start, end))
       turn.end()
       while (!all[0]!.drain());
       return outboxes.take()

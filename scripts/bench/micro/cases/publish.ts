@@ -127,7 +127,7 @@ function encoding(name: string, title: string, message: Message, isLevel5: boole
     run() {
       let bytes = 0
       for (let i = 0; i < operations; i++) {
-        bytes += message.form(isLevel5, qos, retain).length
+        bytes += message.form(isLevel5, qos, retain).end
         message.endRouting()
       }
       return bytes
