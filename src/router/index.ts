@@ -2,4 +2,5 @@
 export * from "./filter.ts"
 export * from "./retained.ts"
 export * from "./router.ts"
+export { type Route, ShareGroup, Subscription, type SubscriptionOptions, type Target } from "./subscription.ts"
 export * from "./topics.ts"

@@ -2,9 +2,10 @@
  * The router against its definition: whatever is subscribed and unsubscribed between two messages, and whatever stays in
  * its caches, `route` gives who `matches` says.
  */
-import { describe, expect, test } from "bun:test"
+import { describe, expect, spyOn, test } from "bun:test"
 import { matches, parseTopicFilter, Router, Subscription, type Target } from "../../src/router/index.ts"
 import { Random } from "../support/bytes.ts"
+import { workOf } from "../support/work.ts"
 
 const limits = { maximumTopicBytes: 65_535, maximumTopicLevels: 128 }
 
@@ -161,15 +162,76 @@ test("a route is found once, and anew only where a subscription may have changed
   const model = { router, subscribe: Model.prototype.subscribe, subscriptions: new Map() }
   const topics = ["a", "b"].map((name) => router.topics.named(name)!)
   const routes = () => topics.map((topic) => router.route(topic))
-  let before = routes()
+  const before = routes()
   expect(routes()[0]).toBe(before[0]!)
   model.subscribe("x", "a")
-  let after = routes()
+  const after = routes()
   expect([after[0] === before[0], after[1] === before[1]]).toEqual([false, true])
-  before = after
-  model.subscribe("x", "c/+")
-  after = routes()
-  expect([after[0] === before[0], after[1] === before[1]]).toEqual([false, false])
+})
+
+describe("a route is found anew where a wildcard filter that changes begins as its topic does", () => {
+  for (const [filter, name, isAnew] of [
+    ["c/+", "a", false],
+    ["c/#", "a/b", false],
+    ["a/c/+", "a/b/c", false],
+    ["ab/#", "a/b", false],
+    ["a/+", "a/b", true],
+    ["a/#", "a", true],
+    ["a/b/#", "a/b/c/d", true],
+    ["a/+/z", "a/b/c", true],
+    ["/#", "/a", true],
+    ["+/z", "a/b", true],
+    ["#", "a", true],
+    ["$share/g/a/+", "a/b", true],
+    ["$share/g/c/+", "a/b", false],
+  ] as const)
+    test(`${filter} ${isAnew ? "begins" : "does not begin"} as ${name} does`, () => {
+      const model = new Model()
+      const topic = model.router.topics.named(name)!
+      model.subscribe("always", name)
+      for (const change of [() => model.subscribe("x", filter), () => model.unsubscribe("x", filter)]) {
+        const before = model.router.route(topic)
+        change()
+        expect(model.router.route(topic) !== before).toBe(isAnew)
+        model.check(name)
+      }
+    })
+})
+
+for (const filterOf of [
+  (n: number) => `site/${n % 50}/device/${n}/temperature`,
+  (n: number) => `site/${n % 50}/device/${n}/+`,
+  (n: number) => `site/+/device/${n}/temperature`,
+  (n: number) => `site/${n % 50}/device/${n}/#`,
+])
+  test(`a match looks at as much beside ten filters like ${filterOf(7)} as beside ten thousand`, () => {
+    const looks = (count: number) => {
+      const model = new Model()
+      for (let n = 0; n < count; n++) model.subscribe("x", filterOf(n))
+      const topic = model.router.topics.named("site/7/device/7/temperature")!
+      const get = spyOn(Map.prototype, "get")
+      try {
+        const work = workOf(() => expect(model.router.route(topic).targets).toHaveLength(1))
+        return work + get.mock.calls.length
+      } finally {
+        get.mockRestore()
+      }
+    }
+    expect(looks(10_000)).toBeLessThanOrEqual(looks(10) + 1) // what is alone on its way needs no look
+  })
+
+test("the routes that are kept are counted once, however often they are found anew", () => {
+  const model = new Model()
+  for (let n = 0; n < 2000; n++) model.subscribe(`s${n}`, "busy")
+  model.subscribe("x", "quiet")
+  const [busy, quiet] = ["busy", "quiet"].map((name) => model.router.topics.named(name)!)
+  const kept = model.router.route(quiet!)
+  for (let n = 0; n < 1000; n++) {
+    model.subscribe("y", "busy/+")
+    model.unsubscribe("y", "busy/+")
+    model.router.route(busy!)
+  }
+  expect(model.router.route(quiet!)).toBe(kept)
 })
 
 test("the routes kept are bounded together, however many topics and subscribers meet", () => {
@@ -181,7 +243,7 @@ test("the routes kept are bounded together, however many topics and subscribers 
     const routes = names.map((name) => model.router.topics.peek(name)?.route as { targets: unknown[] } | undefined)
     return routes.reduce((sum, route) => sum + (route?.targets.length ?? 0), 0)
   }
-  expect(kept()).toBeGreaterThan(0)
+  expect(kept()).toBeGreaterThan(1 << 16)
   expect(kept()).toBeLessThanOrEqual(1 << 20)
 })
 
@@ -216,8 +278,37 @@ test("unsubscribing twice, or what another subscription has replaced, changes no
   }
 })
 
+for (const others of [[], ["y"]])
+  test(`what another subscription has replaced cannot take that away, beside ${others.length} more subscribers`, () => {
+    const model = new Model()
+    for (const subscriber of ["x", ...others]) model.subscribe(subscriber, "a", { qos: 0 })
+    const replaced = model.subscriptions.get("x a")!
+    model.subscribe("x", "a", { qos: 1 })
+    model.router.unsubscribe(replaced)
+    model.check("a")
+    expect(model.router.subscriptionCount).toBe(model.subscriptions.size)
+  })
+
+describe("who has a subscription that matches is told from who has none", () => {
+  for (const filter of ["a/b", "a/+", "a/#", "$share/g/a/b", "$share/g/a/+"])
+    for (const others of [[], ["y"], ["y", "z"]])
+      test(`${filter}, beside ${others.length} more`, () => {
+        const model = new Model()
+        const reached = () => model.router.reaches(model.router.topics.named("a/b")!, "x")
+        for (const subscriber of others) model.subscribe(subscriber, filter)
+        if (others.length > 1) model.subscribe(others[0]!, "$share/other/a/b")
+        expect(reached()).toBe(false)
+        model.subscribe("x", filter)
+        expect(reached()).toBe(true)
+        model.unsubscribe("x", filter)
+        expect(reached()).toBe(false)
+      })
+})
+
+type Bare = { exact: { size: number }; root: { isBare: boolean } }
+
 /** Whether no node of a subscription that has gone is left. */
 function isBare(router: Router<string>): boolean {
-  const { exact, root } = router as unknown as { exact: Map<string, unknown>; root: { children: unknown } }
-  return exact.size === 0 && root.children === undefined
+  const { exact, root } = (router as unknown as { filters: Bare }).filters
+  return exact.size === 0 && root.isBare
 }
