@@ -7,6 +7,7 @@
  * - A turn that has caused `WORK_PER_SLICE` deliveries is to be interrupted (`isLong`). What it has marked so far is flushed when it ends, a
  *   write for each, as if nothing had been. Of several that are interrupted one goes on at a time, in the order in which they came.
  * - Where more than `FLUSHES_PER_SLICE` are marked when a turn ends, the others are flushed later. An outbox that waits there gathers on.
+ *   Whoever has marked them waits until they are flushed (`end`): to add to what they have gathered would be to copy it, for all of them.
  * - Where so many have gathered as much as they may (`fill`), the turn is interrupted as well, and they are flushed before it goes on, so
  *   many at a time.
  */
@@ -29,6 +30,8 @@ interface Interrupted {
   readonly marked: Flushable[]
   /** Whether these are to be flushed before it goes on. */
   isFull: boolean
+  /** It goes on when so many late ones have been flushed: all that waited when it was interrupted. */
+  readonly after: number
 }
 
 export class Turn {
@@ -42,6 +45,8 @@ export class Turn {
   private isScheduled = false
   /** Those who wait to be flushed, the first one first. */
   private late: Flushable[] = []
+  /** How many of them have been flushed so far. */
+  private lateFlushes = 0
   private readonly interrupted: Interrupted[] = []
   private isSliceScheduled = false
 
@@ -69,15 +74,17 @@ export class Turn {
     this.count++
   }
 
-  end(): void {
+  /** False: some of those that it has marked are flushed later, and whoever does more of the same is to `interrupt` first. */
+  end(): boolean {
     this.isOpen = false
-    if (this.dirty.length > 0) this.flush()
+    return this.dirty.length === 0 || this.flush()
   }
 
   /** Leaves the rest of this turn for later: `goOn` is called then, to begin and end it, or to interrupt it once more. */
   interrupt(goOn: () => void): void {
     this.isOpen = false
-    this.interrupted.push({ goOn, marked: this.dirty, isFull: this.isFull })
+    const after = this.lateFlushes + this.late.length
+    this.interrupted.push({ goOn, marked: this.dirty, isFull: this.isFull, after })
     this.dirty = []
     this.scheduleSlice()
   }
@@ -90,11 +97,13 @@ export class Turn {
     })
   }
 
-  private flush(): void {
+  private flush(): boolean {
     const { dirty } = this // which grows when a flush marks another
     for (let i = 0; i < dirty.length && i < FLUSHES_PER_SLICE; i++) dirty[i]!.flush()
-    if (dirty.length > FLUSHES_PER_SLICE) this.postpone(dirty.slice(FLUSHES_PER_SLICE))
+    const areAll = dirty.length <= FLUSHES_PER_SLICE
+    if (!areAll) this.postpone(dirty.slice(FLUSHES_PER_SLICE))
     dirty.length = 0
+    return areAll
   }
 
   private postpone(marked: Flushable[]): void {
@@ -110,8 +119,11 @@ export class Turn {
 
   private slice(): void {
     this.isSliceScheduled = false
-    for (const outbox of this.late.splice(0, FLUSHES_PER_SLICE)) outbox.flush()
-    const next = this.interrupted.shift()
+    const due = this.late.splice(0, FLUSHES_PER_SLICE)
+    for (const outbox of due) outbox.flush()
+    this.lateFlushes += due.length
+    const isNextDue = this.interrupted.length > 0 && this.interrupted[0]!.after <= this.lateFlushes
+    const next = isNextDue ? this.interrupted.shift() : undefined
     if (next?.isFull) this.relieve(next)
     else if (next !== undefined) this.goOn(next)
     if (this.late.length > 0 || this.interrupted.length > 0) this.scheduleSlice()

@@ -139,8 +139,16 @@ export class Connection {
     } catch (error) {
       this.onBug(error)
     }
-    turn.end()
-    if (!link.isBusy) framer.release()
+    this.endTurn()
+  }
+
+  /** Whoever has sent what goes to very many waits until it is written to all. */
+  private endTurn(): void {
+    const { framer, link } = this
+    const isFlushed = link.core.turn.end()
+    if (link.isBusy) return
+    framer.release()
+    if (!isFlushed && link.state === "open") this.interrupt()
   }
 
   private tellReceived(): void {
@@ -172,7 +180,7 @@ export class Connection {
     )
   }
 
-  /** The chunk causes so much that others have a turn first. */
+  /** What has come causes so much that others have a turn first. */
   private interrupt(): void {
     this.stop()
     this.link.core.turn.interrupt(() => this.goOn())

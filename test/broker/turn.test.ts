@@ -91,6 +91,28 @@ describe("a turn that is interrupted", () => {
     expect(flushed.sort()).toEqual([0, 1])
   })
 
+  test("says when it ends whether all have been flushed, and if not goes on when they are, whatever is marked meanwhile", async () => {
+    const many = outboxes(1000)
+    const turn = new Turn()
+    turn.begin()
+    turn.mark(many.all[0]!)
+    expect(turn.end()).toBe(true)
+    turn.begin()
+    for (const each of many.all) turn.mark(each)
+    expect(turn.end()).toBe(false)
+    let flushedBefore = 0
+    turn.interrupt(() => {
+      flushedBefore = many.flushed.length
+    })
+    const others = outboxes(10_000)
+    for (let slices = 0; slices < 20; slices++) {
+      take(turn, others.all.slice(slices * 500, slices * 500 + 500))
+      await settled()
+    }
+    expect(flushedBefore).toBe(1001)
+    expect(others.flushed.length).toBeLessThan(10_000)
+  })
+
   test("does not hold up what is marked outside of one", async () => {
     const { all, flushed } = outboxes(1)
     const turn = new Turn()

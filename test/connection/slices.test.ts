@@ -125,3 +125,17 @@ test("a message for very many is written to some of them in a turn", async () =>
   for (let turns = 0; turns < 5; turns++) await settled()
   expect(hasGot()).toBe(SUBSCRIBERS)
 })
+
+test("who has sent a message for very many is not read from before it is written to all", async () => {
+  const { subscribers, publisher } = prepared()
+  publisher.publish("t", "x")
+  const hasEverybodyGotIt = () => subscribers.every(({ received }) => received.length > 0)
+  expect(publisher.isPaused).toBe(true)
+  while (publisher.isPaused) {
+    expect(hasEverybodyGotIt()).toBe(false)
+    await settled()
+  }
+  expect(hasEverybodyGotIt()).toBe(true)
+  publisher.send({ cmd: "pingreq" })
+  expect(told(publisher)).toBe("pingresp, open")
+})
