@@ -1,21 +1,29 @@
 /** From raw results to tables: a row for each kind and number of entries, its cells the medians over the rounds. */
 import { grouped, rendered, significant, type Table } from "../table.ts"
-import { type Cost, type RetainedCost, type SubscriptionCost, summarized } from "./results.ts"
+import {
+  type Cost,
+  type MapCost,
+  type Memory,
+  type RetainedCost,
+  type SubscriptionCost,
+  summarized,
+} from "./results.ts"
 
 type Column<T> = { title: string; value: (cost: T) => number | undefined; format: (value: number) => string }
 
 const microseconds = (nanoseconds: number) => (nanoseconds / 1000).toFixed(2)
 
 // biome-ignore format: a table reads best with a row a line
-const memory: Column<Cost>[] = [
+const memory: Column<Partial<Memory>>[] = [
   { title: "RSS B/entry", value: (cost) => cost.residentBytesPerEntry, format: grouped },
   { title: "heap B/entry", value: (cost) => cost.heapBytesPerEntry, format: grouped },
 ]
 
 // biome-ignore format: a table reads best with a row a line
-const subscriptionColumns: Column<SubscriptionCost>[] = [
+const subscriptionColumns: Column<Partial<Omit<SubscriptionCost, "kind">>>[] = [
   { title: "match known ns", value: (cost) => cost.matchKnownNanoseconds, format: grouped },
   { title: "first ns", value: (cost) => cost.matchFirstNanoseconds, format: grouped },
+  { title: "look-ups", value: (cost) => cost.matchFirstLookups, format: significant },
   { title: "none ns", value: (cost) => cost.matchNoneNanoseconds, format: grouped },
   { title: "after a change ns", value: (cost) => cost.matchAfterChangeNanoseconds, format: grouped },
   { title: "PUBLISH known ns", value: (cost) => cost.publishKnownNanoseconds, format: grouped },
@@ -55,21 +63,27 @@ function tabulate<T extends Cost>(costs: readonly T[], columns: readonly Column<
 
 export function report(costs: readonly Cost[], options: { markdown: boolean }): string {
   const isRetained = (cost: Cost): cost is RetainedCost => cost.kind === "retained"
-  const isSubscription = (cost: Cost): cost is SubscriptionCost => cost.kind !== "retained"
+  const isSubscription = (cost: Cost): cost is SubscriptionCost | MapCost => cost.kind !== "retained"
   const tables = [
     tabulate(costs.filter(isSubscription), subscriptionColumns),
     tabulate(costs.filter(isRetained), retainedColumns),
   ]
-  return tables
-    .filter(({ rows }) => rows.length > 0)
-    .map((table) => rendered(table, options))
-    .join("\n\n")
+  const parts = tables.filter(({ rows }) => rows.length > 0).map((table) => rendered(table, options))
+  if (costs.some(({ kind }) => kind === "map")) parts.push(explanation)
+  return parts.join("\n\n")
 }
+
+const explanation = `A first match looks up as much among a million as among a few (look-ups). What it takes longer is what a look-up takes longer in a plain
+Map of as many topics (map): what is looked at is in none of the processor's caches.`
 
 /** One line about one measurement, while the run goes on. */
 export function brief(cost: Cost): string {
   const title = `${cost.kind.padEnd(8)} ${grouped(cost.entries).padStart(9)} `
-  return cost.kind === "retained"
-    ? `${title} replace ${microseconds(cost.replaceNanoseconds)} µs, # ${microseconds(cost.matchHashNanoseconds)} µs`
-    : `${title} first match ${grouped(cost.matchFirstNanoseconds)} ns, SUBSCRIBE ${microseconds(cost.subscribeNanoseconds)} µs`
+  if (cost.kind === "retained") {
+    return `${title} replace ${microseconds(cost.replaceNanoseconds)} µs, # ${microseconds(cost.matchHashNanoseconds)} µs`
+  }
+  const known = `known ${grouped(cost.matchKnownNanoseconds)} ns`
+  const first = `first ${grouped(cost.matchFirstNanoseconds)} ns`
+  if (cost.kind === "map") return `${title} ${known}, ${first}`
+  return `${title} ${known}, ${first}, SUBSCRIBE ${microseconds(cost.subscribeNanoseconds)} µs`
 }

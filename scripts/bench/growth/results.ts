@@ -4,8 +4,8 @@
  */
 import { median } from "../table.ts"
 
-/** What there are many of: subscriptions, by their filter, or retained messages. */
-export const kinds = ["exact", "plus", "hash", "shared", "retained"] as const
+/** What there are many of: subscriptions, by their filter, or retained messages; or the keys of a plain Map, to compare with. */
+export const kinds = ["exact", "plus", "hash", "shared", "retained", "map"] as const
 export type Kind = (typeof kinds)[number]
 
 /** What an entry takes, with all that it needs of indexes; undefined where there are too few to tell. */
@@ -18,13 +18,15 @@ export interface Memory {
 
 /** `entries` subscriptions of one kind, of which each topic asked for matches one. */
 export interface SubscriptionCost extends Memory {
-  kind: Exclude<Kind, "retained">
+  kind: Exclude<Kind, "retained" | "map">
   entries: number
   round: number
   /** Who gets a topic: known from its last message. */
   matchKnownNanoseconds: number
   /** The same for its first message: found among all filters. */
   matchFirstNanoseconds: number
+  /** How often something is looked up in a Map meanwhile. */
+  matchFirstLookups: number
   /** The same for a topic to which nobody subscribes. */
   matchNoneNanoseconds: number
   /** The same for a topic that was known before somebody subscribed to something else. */
@@ -37,6 +39,18 @@ export interface SubscriptionCost extends Memory {
   unsubscribeNanoseconds: number
   /** The slowest of all the SUBSCRIBEs that led here. */
   slowestSubscribeMilliseconds: number
+}
+
+/** The yardstick: a Map of the same topics, and what a look-up in it costs. */
+export interface MapCost extends Memory {
+  kind: "map"
+  entries: number
+  round: number
+  /** One of a thousand topics that are asked for again and again, as those are whose receivers are known. */
+  matchKnownNanoseconds: number
+  matchFirstNanoseconds: number
+  matchFirstLookups: 1
+  matchNoneNanoseconds: number
 }
 
 /** `entries` retained messages. */
@@ -60,7 +74,7 @@ export interface RetainedCost extends Memory {
   everythingMilliseconds: number
 }
 
-export type Cost = SubscriptionCost | RetainedCost
+export type Cost = SubscriptionCost | MapCost | RetainedCost
 
 /** The medians over the rounds, one for each kind and number of entries. */
 export function summarized<Each extends Cost>(costs: readonly Each[]): Each[] {

@@ -3,6 +3,7 @@ import {
   type Cost,
   type Kind,
   kinds,
+  type MapCost,
   type RetainedCost,
   type SubscriptionCost,
   summarized,
@@ -25,14 +26,19 @@ const names: Record<Kind, string> = {
   hash: "with #",
   shared: "$share",
   retained: "retained",
+  map: "a Map",
 }
-const symbols = ["circle", "rect", "triangle", "diamond", "emptyCircle"]
+const symbols = ["circle", "rect", "triangle", "diamond", "emptyCircle", "none"]
+/** A yardstick stands back. */
+const colourOf = (kind: Kind) => (kind === "map" ? light.others : colours[kinds.indexOf(kind)])
 
 type Panel = {
   title: string
   unit: string
   ofSubscription(cost: SubscriptionCost): number
   ofRetained(cost: RetainedCost): number
+  /** For a panel in which there is something to compare with. */
+  ofMap?(cost: MapCost): number
 }
 
 const panels: Panel[] = [
@@ -47,6 +53,7 @@ const panels: Panel[] = [
     unit: "ns",
     ofSubscription: (cost) => cost.matchFirstNanoseconds,
     ofRetained: (cost) => cost.matchExactNanoseconds,
+    ofMap: (cost) => cost.matchFirstNanoseconds,
   },
   {
     title: "One more: SUBSCRIBE, or a retained message",
@@ -61,7 +68,10 @@ export function growth(results: Results): Drawing | undefined {
   const costs = summarized(results.growth.costs).toSorted((a, b) => a.entries - b.entries)
   const most = costs.at(-1)!.entries
   const measured = kinds.filter((kind) => costs.some((cost) => cost.kind === kind))
-  const drawn = panels.map((panel) => ({ ...panel, lines: measured.map((kind) => lineOf(kind, panel, costs)) }))
+  const drawn = panels.map((panel) => ({
+    ...panel,
+    lines: measured.map((kind) => lineOf(kind, panel, costs)).filter(({ points }) => points.length > 0),
+  }))
   const memory = memoryOf(costs)
   const memoryTop = panels.length * panelHeight
   const memoryTitle = `Memory of each, of ${shortest(memory[0]?.entries ?? 0)}`
@@ -118,20 +128,17 @@ export function growth(results: Results): Drawing | undefined {
       ],
       series: [
         ...drawn.flatMap(({ lines }, index) =>
-          lines.map(({ kind, points }) => {
-            const nth = kinds.indexOf(kind)
-            return {
-              type: "line",
-              xAxisIndex: index,
-              yAxisIndex: index,
-              symbol: symbols[nth],
-              symbolSize: 6,
-              lineStyle: { color: colours[nth], width: 1.5 },
-              itemStyle: { color: colours[nth] },
-              data: points,
-              ...nameAtEnd(names[kind]),
-            }
-          }),
+          lines.map(({ kind, points }) => ({
+            type: "line",
+            xAxisIndex: index,
+            yAxisIndex: index,
+            symbol: symbols[kinds.indexOf(kind)],
+            symbolSize: 6,
+            lineStyle: { color: colourOf(kind), width: 1.5, type: kind === "map" ? "dashed" : "solid" },
+            itemStyle: { color: colourOf(kind) },
+            data: points,
+            ...nameAtEnd(names[kind]),
+          })),
         ),
         {
           type: "bar",
@@ -140,7 +147,7 @@ export function growth(results: Results): Drawing | undefined {
           barWidth: barHeight - 5,
           data: memory.map(({ kind, bytes }) => ({
             value: bytes,
-            itemStyle: { color: colours[kinds.indexOf(kind)] },
+            itemStyle: { color: colourOf(kind) },
             label: {
               show: true,
               position: "right",
@@ -159,13 +166,17 @@ export function growth(results: Results): Drawing | undefined {
 type Line = { kind: Kind; points: [entries: number, value: number][] }
 
 function lineOf(kind: Kind, panel: Panel, costs: readonly Cost[]): Line {
+  const valueIn = (cost: Cost) => {
+    if (cost.kind === "map") return panel.ofMap?.(cost)
+    return cost.kind === "retained" ? panel.ofRetained(cost) : panel.ofSubscription(cost)
+  }
   const own = costs.filter((cost) => cost.kind === kind)
   return {
     kind,
-    points: own.map((cost) => [
-      cost.entries,
-      cost.kind === "retained" ? panel.ofRetained(cost) : panel.ofSubscription(cost),
-    ]),
+    points: own.flatMap((cost) => {
+      const value = valueIn(cost)
+      return value === undefined ? [] : [[cost.entries, value]]
+    }),
   }
 }
 
