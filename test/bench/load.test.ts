@@ -161,6 +161,7 @@ describe("the report", () => {
       connections: 1000,
       connectionsPerSecond: 5000,
       cpuMicrosecondsPerConnect: 50,
+      again: { connectionsPerSecond: 9000, cpuMicrosecondsPerConnect: 25 },
       bytesPerConnection: 4096,
       seconds: 8,
       brokerCpuPercent: 0.1,
@@ -169,7 +170,11 @@ describe("the report", () => {
     }
     const row = (connections: number) =>
       printed([{ scenario: idle, broker: "manju", round: 1, result: { ...result, connections } }], 1)[2]
-    expect(row(1000)).toBe("| 1,000 idle connections | manju | 1,000 | 4.00 | 0.10 | 5,000 | 50.0 | 1.0 | 1.0 |")
-    expect(row(999)).toBe("| 1,000 idle connections | manju | 999 |  | 0.10 | 5,000 | 50.0 | 1.0 | 1.0 |")
+    expect(row(1000)).toBe(
+      "| 1,000 idle connections | manju | 1,000 | 4.00 | 0.10 | 5,000 | 50.0 | 9,000 | 25.0 | 1.0 | 1.0 |",
+    )
+    expect(row(999)).toBe(
+      "| 1,000 idle connections | manju | 999 |  | 0.10 | 5,000 | 50.0 | 9,000 | 25.0 | 1.0 | 1.0 |",
+    )
   })
 })

@@ -38,6 +38,7 @@ const lines: readonly Line[] = [
   { ...latency, scenario: "gateway-100", unit: "CPU µs/message", figure: figures.cpuMicrosecondsPerMessage },
   { ...connections, unit: "KiB each", figure: figures.bytesPerConnection, format: (bytes) => significant(bytes / 1024), better: "less" },
   { ...connections, unit: "connects/s", figure: figures.connectionsPerSecond, format: compact, better: "more" },
+  { ...connections, unit: "all again, connects/s", figure: figures.reconnectionsPerSecond, format: compact, better: "more" },
 ]
 
 /** As Markdown; "" without results of the throughput. A broker that was not asked for something has an empty cell there. */

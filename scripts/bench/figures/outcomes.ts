@@ -18,6 +18,7 @@ export const figures = {
   residentBytes: (result) => ("residentBytes" in result ? result.residentBytes : undefined),
   bytesPerConnection: (result) => (result.kind === "idle" ? result.bytesPerConnection : undefined),
   connectionsPerSecond: (result) => (result.kind === "idle" ? result.connectionsPerSecond : undefined),
+  reconnectionsPerSecond: (result) => (result.kind === "idle" ? result.again.connectionsPerSecond : undefined),
 } satisfies Record<string, Figure>
 
 /** The one that others are set beside, another, or no broker but a yardstick, which is in no comparison. */

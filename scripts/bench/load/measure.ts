@@ -29,6 +29,8 @@ import { isKept } from "./scenarios.ts"
 export const warmupSeconds = 1
 /** Beyond what the load's own watchdogs take. */
 const graceSeconds = 60
+/** Rates that are tried before a steady run, and what it takes to get back from one that was too high. */
+const mostSearches = 20
 /** A backlog is given as long as it takes at this rate. */
 const leastMessagesPerSecond = 2000
 
@@ -112,5 +114,6 @@ async function generate<T>(assignment: Assignment, { cpus, signal }: Site): Prom
 }
 
 function patienceSeconds({ scenario, seconds }: Assignment): number {
-  return graceSeconds + (scenario.kind === "backlog" ? scenario.messages / leastMessagesPerSecond : seconds)
+  if (scenario.kind === "backlog") return graceSeconds + scenario.messages / leastMessagesPerSecond
+  return graceSeconds + seconds + (scenario.kind === "steady" ? mostSearches * scenario.searchSeconds : 0)
 }

@@ -108,6 +108,8 @@ const idleColumns: Column<IdleResult>[] = [
   { title: "CPU %", value: (result) => result.brokerCpuPercent, format: (value) => value.toFixed(2) },
   { title: "connects/s", value: (result) => result.connectionsPerSecond, format: grouped, better: "more" },
   { title: "CPU µs/connect", value: (result) => result.cpuMicrosecondsPerConnect, format: significant, better: "less" },
+  { title: "again/s", value: ({ again }) => again.connectionsPerSecond, format: grouped, better: "more" },
+  { title: "CPU µs/again", value: ({ again }) => again.cpuMicrosecondsPerConnect, format: significant, better: "less" },
   ...memory,
 ]
 
@@ -271,7 +273,7 @@ function briefResult(result: Result): string {
     case "failed":
       return pc.red(`failed: ${result.reason}`)
     case "idle":
-      return `${grouped(result.connectionsPerSecond).padStart(10)} connects/s, RSS ${mebibytes(result.residentBytes)} MiB, ${percent(result.brokerCpuPercent)} % CPU`
+      return `${grouped(result.connectionsPerSecond).padStart(10)} connects/s, ${grouped(result.again.connectionsPerSecond)} again, RSS ${mebibytes(result.residentBytes)} MiB, ${percent(result.brokerCpuPercent)} % CPU`
     case "mixture": {
       const { latencyMilliseconds, fannedOutPerSecond, replaysPerSecond } = result
       const { p50, p99, maximum } = latencyMilliseconds

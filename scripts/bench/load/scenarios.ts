@@ -101,8 +101,8 @@ export type MixtureScenario = {
 }
 
 /**
- * A fixed rate for a long time, half of what a closed loop finds to be the most, at QoS 0 and 1 alike; beside it guests who come, subscribe,
- * publish a little and leave.
+ * A fixed rate for a long time, half of the most that such a one can be, at QoS 0 and 1; beside it guests who come, subscribe, publish a
+ * little and leave.
  */
 export type SteadyScenario = {
   kind: "steady"
@@ -110,7 +110,7 @@ export type SteadyScenario = {
   title: string
   /** How many guests there are at once, about. */
   guests: number
-  /** How long the closed loop is measured. */
+  /** How long the closed loop is measured, and each rate is tried with which the open one may keep up. */
   searchSeconds: number
   warmupSeconds: number
   spans: number
@@ -213,19 +213,26 @@ export type BacklogResult = {
 } & Omit<FilledResult, "kind"> &
   Omit<DrainedResult, "kind">
 
-export type IdleResult = {
-  kind: "idle"
-  connections: number
+/** How fast so many come, one after the other and a hundred at the same time. */
+export type Coming = {
   connectionsPerSecond: number
   /** Of the broker, from the first connection to the last one. */
   cpuMicrosecondsPerConnect: number
+}
+
+/** Its `Coming` is that to a broker that has just been started. */
+export type IdleResult = {
+  kind: "idle"
+  connections: number
+  /** All have said goodbye and come once more, as after a fault of the network. */
+  again: Coming
   /** By how much the broker's resident memory grew, divided by the number of connections. */
   bytesPerConnection: number
   seconds: number
   brokerCpuPercent: number
   residentBytes: number
   peakResidentBytes: number
-}
+} & Coming
 
 /** Latencies, loss and order are those of the quiet pair; the rest is what the broker did beside. */
 export type MixtureResult = {
@@ -256,7 +263,7 @@ export type SteadySample = {
 
 export type SteadyResult = {
   kind: "steady"
-  /** What the closed loop got through. */
+  /** The fastest open loop that kept up. */
   maximumMessagesPerSecond: number
   /** How many guests came a second. */
   visitsPerSecond: number

@@ -64,10 +64,26 @@ async function traffic(assignment: Assignment, scenario: ThroughputScenario | La
   }
 }
 
+/** A moment of the broker's. */
+type Sample = { at: number; broker: ReturnType<typeof sampleProcess> }
+
 /** One of the sixteen million, most likely one that nobody else has. */
 function loopbackAddress(): string {
   const byte = () => 1 + Math.floor(Math.random() * 254)
   return `127.${byte()}.${byte()}.${byte()}`
+}
+
+/** Lets all of them come, some at a time, from addresses of their own: gives how fast the broker took them. */
+async function connectAll(clients: readonly Client[], { keepAliveSeconds }: IdleScenario, sample: () => Sample) {
+  const addresses = Array.from({ length: Math.ceil(clients.length / connectionsPerAddress) }, loopbackAddress)
+  for (const [index, client] of clients.entries()) client.localAddress = addresses[index % addresses.length]
+  const before = sample()
+  await eachWithin(clients, "clients connected", (client) => client.connect(keepAliveSeconds))
+  const after = sample()
+  return {
+    connectionsPerSecond: (clients.length / (after.at - before.at)) * 1000,
+    cpuMicrosecondsPerConnect: ((after.broker.cpuSeconds - before.broker.cpuSeconds) / clients.length) * 1e6,
+  }
 }
 
 async function idle(assignment: Assignment, scenario: IdleScenario): Promise<IdleResult> {
@@ -77,25 +93,23 @@ async function idle(assignment: Assignment, scenario: IdleScenario): Promise<Idl
   const sample = () => ({ at: performance.now(), broker: sampleProcess(assignment.brokerPid) })
   await Bun.sleep(assignment.warmupSeconds * 1000)
   const empty = sample()
-  const addresses = Array.from({ length: Math.ceil(connections / connectionsPerAddress) }, loopbackAddress)
-  for (const [index, client] of clients.entries()) client.localAddress = addresses[index % addresses.length]
-  await eachWithin(clients, "clients connected", (client) => client.connect(scenario.keepAliveSeconds))
-  const connected = sample()
-  const connectSeconds = (connected.at - empty.at) / 1000
-
+  const first = await connectAll(clients, scenario, sample)
   await Bun.sleep(settleSeconds * 1000)
   const before = sample()
   await Bun.sleep(Math.min(assignment.seconds * 2, scenario.keepAliveSeconds / 2) * 1000)
   const after = sample()
   if (run.failure) throw new Failure(run.failure)
   await eachWithin(clients, "pings answered", (client) => client.ping())
+  await eachWithin(clients, "clients disconnected", (client) => client.disconnect())
+  await Bun.sleep(settleSeconds * 1000)
+  const again = await connectAll(clients, scenario, sample)
 
   const seconds = (after.at - before.at) / 1000
   return {
     kind: "idle",
     connections,
-    connectionsPerSecond: connections / connectSeconds,
-    cpuMicrosecondsPerConnect: ((connected.broker.cpuSeconds - empty.broker.cpuSeconds) / connections) * 1e6,
+    ...first,
+    again,
     bytesPerConnection: (after.broker.residentBytes - empty.broker.residentBytes) / connections,
     seconds,
     brokerCpuPercent: ((after.broker.cpuSeconds - before.broker.cpuSeconds) / seconds) * 100,
