@@ -119,6 +119,8 @@ const nobody = `4 worker started
 Test timeout. Wait 5s to allow disconnection of clients.
 `
 
+const cost = { brokerMilliseconds: 120, toolMilliseconds: 340 }
+
 describe("the output of mqtt-stresser", () => {
   test("is read: counts, and the rates of clients", () => {
     expect(readReport(whole)).toEqual({
@@ -148,22 +150,22 @@ describe("a report", () => {
   const run = { clients: 4, messages: 50 }
 
   test("is complete with every message of every client", () => {
-    expect(judged({ clients: 10, messages: 1000 }, readReport(whole)!).kind).toBe("complete")
+    expect(judged({ clients: 10, messages: 1000 }, readReport(whole)!, cost).kind).toBe("complete")
   })
 
   test("is not, where fewer messages came than were to be sent", () => {
-    expect(judged({ clients: 10, messages: 1001 }, readReport(whole)!).kind).toBe("incomplete")
+    expect(judged({ clients: 10, messages: 1001 }, readReport(whole)!, cost).kind).toBe("incomplete")
   })
 
   test("is not, where a client did not get to its end, though the tool counts no error", () => {
-    expect(judged(run, readReport(cutShort)!)).toMatchObject({
+    expect(judged(run, readReport(cutShort)!, cost)).toMatchObject({
       kind: "incomplete",
       reason: "3 of 4 clients completed, 150 of 200 messages were received",
     })
   })
 
   test("is not, where a client failed, and says of what", () => {
-    expect(judged(run, readReport(refused)!)).toMatchObject({
+    expect(judged(run, readReport(refused)!, cost)).toMatchObject({
       kind: "incomplete",
       reason: "3 of 4 clients completed, 150 of 200 messages were received, SubscribeFailed 1",
     })
@@ -174,19 +176,30 @@ describe("of several brokers", () => {
   const few: Run = { clients: 4, messages: 2500 }
   const many: Run = { clients: 500, messages: 100 }
   const around = (median: number): Rates => ({ fastest: median * 2, slowest: median / 2, median })
-  const complete = (run: Run, broker: string, round: number, [send, receive]: [number, number]): Outcome => {
+  const complete = (
+    run: Run,
+    broker: string,
+    round: number,
+    [send, receive]: [number, number],
+    brokerMilliseconds = cost.brokerMilliseconds,
+  ): Outcome => {
     const messages = run.clients * run.messages
     const counts = { publishedMessages: messages, receivedMessages: messages, completedClients: run.clients }
     const rates = { publishing: around(send), receiving: around(receive) }
-    return { run, broker, round, result: { kind: "complete", ...counts, failedClients: {}, ...rates } }
+    return {
+      run,
+      broker,
+      round,
+      result: { kind: "complete", cost: { ...cost, brokerMilliseconds }, ...counts, failedClients: {}, ...rates },
+    }
   }
   const incomplete = (run: Run, broker: string, round: number): Outcome => {
-    return { run, broker, round, result: judged(run, readReport(refused)!) }
+    return { run, broker, round, result: judged(run, readReport(refused)!, cost) }
   }
   const brokers = ["manju", "peer"]
   const outcomes = [
     complete(few, "manju", 1, [3000, 9000]),
-    complete(few, "peer", 1, [4000, 2000]),
+    complete(few, "peer", 1, [4000, 2000], 500),
     incomplete(few, "peer", 2),
     complete(few, "manju", 2, [1000, 9000]),
     complete(few, "manju", 3, [5000, 6000]),
@@ -195,20 +208,20 @@ describe("of several brokers", () => {
     { run: many, broker: "peer", round: 1, result: { kind: "failed", reason: "it did not start" } } as const,
   ]
 
-  test("the medians over complete rounds stand in a table for each run, the best in bold", () => {
+  test("the medians over complete rounds stand in a table for each run, the best in bold: the most, of CPU time the least", () => {
     expect(report(outcomes, brokers, { markdown: true })).toStartWith(`**4 clients x 2,500 messages**
 
-| broker | rounds | SEND max | min | median | RECV max | min | median |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-| manju | 3 | 6,000 | 1,500 | 3,000 | **18,000** | **4,500** | **9,000** |
-| peer | 1 of 3 | **8,000** | **2,000** | **4,000** | 4,000 | 1,000 | 2,000 |
+| broker | rounds | SEND max | min | median | RECV max | min | median | broker CPU ms | tool CPU ms |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| manju | 3 | 6,000 | 1,500 | 3,000 | **18,000** | **4,500** | **9,000** | **120** | 340 |
+| peer | 1 of 3 | **8,000** | **2,000** | **4,000** | 4,000 | 1,000 | 2,000 | 500 | 340 |
 
 **500 clients x 100 messages**
 
-| broker | rounds | SEND max | min | median | RECV max | min | median |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-| manju | 1 | **1,600** | **400** | **800** | **1,400** | **350** | **700** |
-| peer | 0 of 1 |  |  |  |  |  |  |
+| broker | rounds | SEND max | min | median | RECV max | min | median | broker CPU ms | tool CPU ms |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| manju | 1 | **1,600** | **400** | **800** | **1,400** | **350** | **700** | **120** | 340 |
+| peer | 0 of 1 |  |  |  |  |  |  |  |  |
 `)
   })
 

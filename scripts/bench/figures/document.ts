@@ -49,7 +49,7 @@ const notes = {
   durable:
     "manju syncs the disk before it acknowledges. Mosquitto with `persistence true` syncs nothing: it writes its file every half hour, and when it stops.",
   stresser:
-    "[inovex's mqtt-stresser](https://github.com/inovex/mqtt-stresser) in the four runs of Mochi's README, in messages a second of one client: the fastest, the slowest, the median. SEND is how fast a client gets rid of its messages, RECV how fast it then reads those that wait for it; both are bounded by the tool, which shares the cores with the broker: in SEND a broker that takes its messages later leaves it more.",
+    "[inovex's mqtt-stresser](https://github.com/inovex/mqtt-stresser) in the four runs of Mochi's README, in messages a second of one client: the fastest, the slowest, the median. SEND is how fast a client gets rid of its messages, RECV how fast it then reads those that wait for it. Both are bounded by the tool, which takes two to five times the CPU of most brokers (on the right, for a whole run) and shares two cores with them. In SEND a broker that takes its messages late leaves it more: the same manju at idle priority (`chrt --idle 0`), which runs only while the tool waits, lets it send up to twice as fast, and the slowest in RECV can be the first in SEND.",
   growth:
     "The broker in memory, without sockets. Of however many subscriptions there are a topic matches one. The dashed line is a yardstick, one look-up in a plain Map of as many topics: what is looked at is in the processor's caches the less, the more there is, and a first match looks up several things, as many among a million as among a few.",
   mixture:

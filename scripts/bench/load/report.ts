@@ -243,13 +243,13 @@ export function report(
   return parts.join("\n\n")
 }
 
-/** How a steady run went on, minute by minute: memory at the end of each, latencies at their worst. */
+/** How a steady run went on, minute by minute: memory at the end of each, latencies of its worst sample. */
 function courseOf(broker: string, samples: readonly SteadySample[]): Table {
   const minutes = Map.groupBy(samples, ({ seconds }) => Math.ceil(seconds / 60 - 0.5))
   const worst = (ofMinute: SteadySample[], name: keyof SteadySample) =>
     significant(Math.max(...ofMinute.map((sample) => sample[name])))
   return {
-    head: ["broker", "minute", "RSS MiB", "p50 ms", "p99 ms", "p99.9 ms", "max ms"],
+    head: ["broker", "minute", "RSS MiB", "worst p50 ms", "worst p99 ms", "worst p99.9 ms", "max ms"],
     rows: Array.from(minutes, ([minute, ofMinute]) => [
       broker,
       String(minute),

@@ -10,8 +10,12 @@
  * The tool runs with its own defaults: QoS 0, some 20 bytes a message, 5 s for an answer, 60 s in all. Only the dot for each message is left
  * out, which costs it more than the message does; with `--dots` it stays.
  *
- * For each run and round each broker is started, put under load and stopped; brokers take turns at going first. Broker and tool are pinned to
- * a CPU each. A round that fails, or in which not every client got all of its messages, is told and in no median; the exit code is then 1.
+ * Beside the rates stands what broker and tool took of the CPU: where both are small and alike, a rate tells who had a core at which moment.
+ *
+ * For each run and round each broker is started, put under load and stopped; brokers take turns at going first. What is measured is the second
+ * time that it gets the run: a broker goes on for months, and the first seconds of its life, in which V8 and JavaScriptCore compile what a C
+ * compiler has compiled before, are in `bun run bench startup`. Broker and tool are pinned to a CPU each. A round that fails, or in which not
+ * every client got all of its messages, is told and in no median; the exit code is then 1.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
@@ -19,6 +23,7 @@ import { Command } from "commander"
 import pc from "picocolors"
 import { host, type Launch, launchesOf, RunningBroker } from "../broker.ts"
 import { assertUsable, collected, positiveInteger, UsageError } from "../options.ts"
+import { sampleProcess } from "../proc.ts"
 import { circumstances, describePinning, pinned, prepareSite, rotated, type Site, titleOf } from "../site.ts"
 import { readReport } from "./output.ts"
 import { brief, judged, type Outcome, type Result, type Run, report } from "./report.ts"
@@ -106,7 +111,8 @@ async function measure(tool: string, run: Run, launch: Launch, options: Options,
   try {
     const broker = await RunningBroker.start(launch, { directory, isKept: false }, site.cpus.broker, site.signal)
     try {
-      return await stress(tool, run, broker.port, options, site)
+      await stress(tool, run, broker, options, site)
+      return await stress(tool, run, broker, options, site)
     } finally {
       await broker.stop()
     }
@@ -117,8 +123,15 @@ async function measure(tool: string, run: Run, launch: Launch, options: Options,
   }
 }
 
-async function stress(tool: string, run: Run, port: number, { dots }: Options, site: Site): Promise<Result> {
+async function stress(
+  tool: string,
+  run: Run,
+  { port, pid }: RunningBroker,
+  { dots }: Options,
+  site: Site,
+): Promise<Result> {
   const load = [`-num-clients=${run.clients}`, `-num-messages=${run.messages}`]
+  const before = sampleProcess(pid)
   const child = Bun.spawn(
     [
       ...pinned(site.cpus.generator),
@@ -134,7 +147,11 @@ async function stress(tool: string, run: Run, port: number, { dots }: Options, s
   const [output, complaint] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
   clearTimeout(timer)
   const told = readReport(output)
-  if (told !== undefined) return judged(run, told)
+  if (told !== undefined) {
+    const brokerMilliseconds = (sampleProcess(pid).cpuSeconds - before.cpuSeconds) * 1000
+    const toolMilliseconds = Number(child.resourceUsage()!.cpuTime.total) / 1000
+    return judged(run, told, { brokerMilliseconds, toolMilliseconds })
+  }
   const cause = child.signalCode ?? `code ${child.exitCode}`
   const words = complaint.trim().split("\n").at(-1)
   return { kind: "failed", reason: `mqtt-stresser ended without a summary (${cause}) ${words}`.trim() }

@@ -9,9 +9,12 @@ import type { Rates, Report } from "./output.ts"
 /** So many clients publish so many messages each, and each gets its own. */
 export type Run = { clients: number; messages: number }
 
+/** CPU time of a whole run. Both are one machine's: what one of them does not take, the other may. */
+export type Cost = { brokerMilliseconds: number; toolMilliseconds: number }
+
 export type Result =
-  | ({ kind: "complete" } & Report)
-  | ({ kind: "incomplete"; reason: string } & Report)
+  | ({ kind: "complete"; cost: Cost } & Report)
+  | ({ kind: "incomplete"; reason: string; cost: Cost } & Report)
   | { kind: "failed"; reason: string }
 
 export type Outcome = { run: Run; broker: string; round: number; result: Result }
@@ -21,16 +24,16 @@ export const titleOfRun = ({ clients, messages }: Run) =>
   `${clients} ${clients === 1 ? "client" : "clients"} x ${grouped(messages)} messages`
 
 /** What a report comes to, with the reason where it is not complete. */
-export function judged({ clients, messages }: Run, report: Report): Result {
+export function judged({ clients, messages }: Run, report: Report, cost: Cost): Result {
   const { receivedMessages, completedClients, failedClients } = report
   const wanted = clients * messages
-  if (receivedMessages === wanted) return { kind: "complete", ...report }
+  if (receivedMessages === wanted) return { kind: "complete", cost, ...report }
   const reason = [
     `${grouped(completedClients)} of ${grouped(clients)} clients completed`,
     `${grouped(receivedMessages)} of ${grouped(wanted)} messages were received`,
     ...Object.entries(failedClients).map(([name, count]) => `${name} ${grouped(count)}`),
   ].join(", ")
-  return { kind: "incomplete", reason, ...report }
+  return { kind: "incomplete", reason, cost, ...report }
 }
 
 /** How a run went with one broker: medians over the rounds that are complete. */
@@ -40,6 +43,7 @@ export type Summary = {
   completeRounds: number
   /** Undefined without a complete round. */
   rates: { publishing: Rates; receiving: Rates } | undefined
+  cost: Cost | undefined
 }
 
 /** In the order of their first outcomes, and within each in that of `brokers`. */
@@ -59,27 +63,36 @@ function summarizedOf(broker: string, outcomes: readonly Outcome[]): Summary {
     publishing: medians(({ publishing }) => publishing),
     receiving: medians(({ receiving }) => receiving),
   }
-  const isAny = complete.length > 0
-  return { broker, rounds: own.length, completeRounds: complete.length, rates: isAny ? rates : undefined }
+  const costs = (name: keyof Cost) => median(complete.map(({ cost }) => cost[name]))
+  const cost = { brokerMilliseconds: costs("brokerMilliseconds"), toolMilliseconds: costs("toolMilliseconds") }
+  const counts = { broker, rounds: own.length, completeRounds: complete.length }
+  return complete.length > 0 ? { ...counts, rates, cost } : { ...counts, rates: undefined, cost: undefined }
 }
 
-const columns = [
-  { title: "SEND max", of: ({ rates }: Summary) => rates?.publishing.fastest },
-  { title: "min", of: ({ rates }: Summary) => rates?.publishing.slowest },
-  { title: "median", of: ({ rates }: Summary) => rates?.publishing.median },
-  { title: "RECV max", of: ({ rates }: Summary) => rates?.receiving.fastest },
-  { title: "min", of: ({ rates }: Summary) => rates?.receiving.slowest },
-  { title: "median", of: ({ rates }: Summary) => rates?.receiving.median },
+type Column = { title: string; of: (summary: Summary) => number | undefined; isLess?: true; isPlain?: true }
+
+const columns: readonly Column[] = [
+  { title: "SEND max", of: ({ rates }) => rates?.publishing.fastest },
+  { title: "min", of: ({ rates }) => rates?.publishing.slowest },
+  { title: "median", of: ({ rates }) => rates?.publishing.median },
+  { title: "RECV max", of: ({ rates }) => rates?.receiving.fastest },
+  { title: "min", of: ({ rates }) => rates?.receiving.slowest },
+  { title: "median", of: ({ rates }) => rates?.receiving.median },
+  { title: "broker CPU ms", of: ({ cost }) => cost?.brokerMilliseconds, isLess: true },
+  { title: "tool CPU ms", of: ({ cost }) => cost?.toolMilliseconds, isPlain: true },
 ]
 
 function tabulate(summaries: readonly Summary[], emphasized: (text: string) => string): Table {
-  const best = columns.map(({ of }) => Math.max(...summaries.map((summary) => of(summary) ?? 0)))
+  const best = columns.map(({ of, isLess }) => {
+    const values = summaries.flatMap((summary) => of(summary) ?? [])
+    return isLess ? Math.min(...values) : Math.max(...values)
+  })
   const rows = summaries.map((summary) => {
     const { broker, rounds, completeRounds } = summary
     const cells = columns.map(({ of }, index) => {
       const value = of(summary)
       if (value === undefined) return ""
-      return value === best[index] ? emphasized(grouped(value)) : grouped(value)
+      return value === best[index] && !columns[index]!.isPlain ? emphasized(grouped(value)) : grouped(value)
     })
     return [broker, completeRounds === rounds ? `${rounds}` : `${completeRounds} of ${rounds}`, ...cells]
   })
