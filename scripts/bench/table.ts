@@ -19,7 +19,8 @@ export function median(values: readonly number[]): number {
 
 /** `value` is one figure divided by another: green where that is `better`. */
 export function ratio(value: number, better: "more" | "less"): string {
-  const label = `${value >= 10 ? value.toFixed(0) : value.toFixed(2)}x`
+  const decimals = value >= 10 ? 0 : value >= 0.01 || value === 0 ? 2 : 1 - Math.ceil(Math.log10(value)) // one that tells
+  const label = `${value.toFixed(decimals)}x`
   if (value === 1) return label
   return value > 1 === (better === "more") ? pc.green(label) : pc.red(label)
 }

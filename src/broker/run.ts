@@ -42,7 +42,7 @@ export class Run {
     this.piece = piece
     this.route = route
     this.turnCount = this.core.turn.count
-    this.mind(piece)
+    this.interruptIfLarge(piece)
   }
 
   /** Hands round a message with the one before it; false: it has to be handed to each. */
@@ -57,12 +57,12 @@ export class Run {
     metrics.publishSent += length
     metrics.packetsSent += length
     metrics.publishBytesSent += bytes
-    this.mind(piece)
+    this.interruptIfLarge(piece)
     return true
   }
 
   /** So much for so many is not written in the middle of everything. */
-  private mind({ holders, length }: Piece): void {
+  private interruptIfLarge({ holders, length }: Piece): void {
     if (holders > FLUSHES_PER_SLICE && length >= MOST_PIECE_BYTES / 2) this.core.turn.fill()
   }
 }

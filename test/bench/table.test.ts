@@ -37,12 +37,15 @@ describe("a number", () => {
     expect([median([3, 1, 2]), median([4, 1, 3, 2])]).toEqual([2, 2.5])
   })
 
-  test("as a ratio has two decimals below ten", () => {
-    expect([2, 9.994, 10.4, 1].map((value) => Bun.stripANSI(ratio(value, "more")))).toEqual([
+  test("as a ratio has two decimals below ten, and as many as it takes to be more than nothing", () => {
+    expect([2, 9.994, 10.4, 1, 0.07, 0.0022, 0.00098].map((value) => Bun.stripANSI(ratio(value, "more")))).toEqual([
       "2.00x",
       "9.99x",
       "10x",
       "1.00x",
+      "0.07x",
+      "0.002x",
+      "0.0010x",
     ])
   })
 })
