@@ -23,7 +23,7 @@ const targets = [
 ]
 
 /**
- * How many times as much a function has to run before it is compiled, until the command says that from now on it counts (see
+ * How many times as much a function has to run before it is compiled, until the command has less of it (see
  * src/cli/start.ts): while it starts next to nothing is, which takes a third of the CPU time and 5 MiB less. More of it would not save more,
  * and what the start has called before would run uncompiled for longer.
  */
