@@ -3,7 +3,7 @@
  * process may use.
  */
 import { dlopen, FFIType } from "bun:ffi"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 
 const library = { clock_gettime: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.i32 } } as const
 const { clock_gettime: clockGetTime } = dlopen("libc.so.6", library).symbols
@@ -47,6 +47,18 @@ export function sampleProcess(pid: number): ProcessSample {
     own.peakResidentBytes += sample.peakResidentBytes
   }
   return own
+}
+
+/**
+ * How often the threads of a process have gone to sleep until something came, and been woken: their voluntary context switches, without
+ * those of threads that have ended.
+ */
+export function wakeUps(pid: number): number {
+  const own = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "latin1")
+    return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0)
+  })
+  return [...own, ...children(pid).map(wakeUps)].reduce((sum, count) => sum + count, 0)
 }
 
 function children(pid: number): number[] {

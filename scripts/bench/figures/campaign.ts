@@ -43,6 +43,8 @@ const measurements: Record<keyof Results, Measurement> = {
   durable: { words: ["load", "--only", "^durable,^backlog", "--against", "mosquitto"], quick: second },
   steady: { words: ["load", "--only", "steady", "--rounds", "1"], quick: second },
   stresser: { words: ["stresser", "--rounds", "9", "--no-pin"], takes: "brokers and tool", quick: ["--rounds", "1"] },
+  // The same with a core each: what is then taken of the CPU, and how often a broker is woken, says why.
+  profile: { words: ["stresser", "--rounds", "9"], takes: "brokers and tool", quick: ["--rounds", "1"] },
   growth: { words: ["growth"], quick: ["--rounds", "1", "--entries", "1,1000,100000"] },
   startup: { words: ["startup", "--rounds", "9"], quick: second },
 }

@@ -49,7 +49,13 @@ const notes = {
   durable:
     "manju syncs the disk before it acknowledges. Mosquitto with `persistence true` syncs nothing: it writes its file every half hour, and when it stops.",
   stresser:
-    "[inovex's mqtt-stresser](https://github.com/inovex/mqtt-stresser) in the four runs of Mochi's README, in messages a second of one client: the fastest, the slowest, the median. SEND is how fast a client gets rid of its messages, RECV how fast it then reads those that wait for it. Both are bounded by the tool, which takes two to five times the CPU of most brokers (on the right, for a whole run) and shares two cores with them. In SEND a broker that takes its messages late leaves it more: the same manju at idle priority (`chrt --idle 0`), which runs only while the tool waits, lets it send up to twice as fast, and the slowest in RECV can be the first in SEND.",
+    "[inovex's mqtt-stresser](https://github.com/inovex/mqtt-stresser) in the four runs of Mochi's README, in messages a second of one client: the fastest, the slowest, the median. SEND is how fast a client gets rid of its messages, RECV how fast it then reads those that wait for it. Both are bounded by the tool, which takes two to five times the CPU of most brokers (on the right, for a whole run) and shares two cores with them: what a broker delivers while the tool still sends takes the tool's time from its sending. So the brokers that are woken least often, and take much at a time because they are slow, are sent to fastest; the same manju at idle priority (`chrt --idle 0`), which runs only while the tool waits, is sent to up to twice as fast. RECV is the tool's own speed, within what one round differs from another, for all that are not much slower than it.",
+  profile:
+    "The same with a core for the broker and one for the tool, so that neither can take the other's. Where the tool has more to do than the broker (10 clients x 10,000), SEND and the tool's own CPU time follow the broker's wake-ups: each of them is a few messages delivered to a tool that would rather send.",
+  latency:
+    "Most of what is seen is the machine: the rounds of one broker differ by more than the brokers do. The relay is the least that there can be on Bun: what it takes of the CPU, most of what manju takes, is an event loop that is woken for each message.",
+  connections:
+    "connects/s is what a broker does that has just been started, whose first thousand clients go through code that is not compiled yet. For again/s all of them have said goodbye and come once more. From some thousands of clients on it is the load generator that connects no faster.",
   growth:
     "The broker in memory, without sockets. Of however many subscriptions there are a topic matches one. The dashed line is a yardstick, one look-up in a plain Map of as many topics: what is looked at is in the processor's caches the less, the more there is, and a first match looks up several things, as many among a million as among a few.",
   mixture:
@@ -60,13 +66,14 @@ const notes = {
 const parts: readonly Part[] = [
   { title: "Raw load", file: "throughput", charts: ["throughput"], tables: ({ throughput }) => load(throughput!) },
   { title: "Payloads of different sizes", file: "payload", charts: ["payload"], inReadme: "charts", tables: ({ payload }) => load(payload!) },
-  { title: "Latency at a fixed rate", file: "latency", charts: ["latency"], tables: ({ latency }) => load(latency!), inReadme: "charts" },
+  { title: "Latency at a fixed rate", file: "latency", charts: ["latency"], note: notes.latency, tables: ({ latency }) => load(latency!), inReadme: "charts" },
   { title: "A quiet pair beside a storm", file: "mixture", charts: [], note: notes.mixture, tables: ({ mixture }) => load(mixture!), inReadme: "whole" },
   { title: "Half of what it can do, for long", file: "steady", charts: ["steady"], tables: ({ steady }) => load(steady!), inReadme: "charts" },
   { title: "As subscriptions and retained messages become many", file: "growth", charts: ["growth"], note: notes.growth, tables: ({ growth }) => growthReport(growth!.costs, markdown), inReadme: "charts" },
-  { title: "Connections that say nothing", file: "connections", charts: [], tables: ({ connections }) => load(connections!) },
+  { title: "Connections that say nothing", file: "connections", charts: [], note: notes.connections, tables: ({ connections }) => load(connections!) },
   { title: "With a file to keep things in", file: "durable", charts: [], note: notes.durable, tables: ({ durable }) => load(durable!), inReadme: "whole" },
   { title: "mqtt-stresser", file: "stresser", charts: [], note: notes.stresser, tables: ({ stresser }) => stresserReport(stresser!.outcomes, labelsOf(stresser!), markdown), inReadme: "whole" },
+  { title: "mqtt-stresser, a core each", file: "profile", charts: [], note: notes.profile, tables: ({ profile }) => stresserReport(profile!.outcomes, labelsOf(profile!), markdown) },
   { title: "A start", file: "startup", charts: [], tables: ({ startup }) => rendered(startupTable(new Map(Object.entries(startup!.starts))), markdown) },
 ]
 

@@ -26,6 +26,7 @@ export type Results = {
   mixture?: LoadResults
   steady?: LoadResults
   stresser?: StresserResults
+  profile?: StresserResults
   growth?: GrowthResults
   startup?: StartupResults
 }

@@ -10,7 +10,9 @@
  * The tool runs with its own defaults: QoS 0, some 20 bytes a message, 5 s for an answer, 60 s in all. Only the dot for each message is left
  * out, which costs it more than the message does; with `--dots` it stays.
  *
- * Beside the rates stands what broker and tool took of the CPU: where both are small and alike, a rate tells who had a core at which moment.
+ * Beside the rates stands their profile: what broker and tool took of the CPU, and how often the broker was woken. Where the times are small
+ * and alike, a rate tells who had a core at which moment; and a broker that was woken more often has given the tool, message by message, what
+ * another gives it in one go.
  *
  * For each run and round each broker is started, put under load and stopped; brokers take turns at going first. What is measured is the second
  * time that it gets the run: a broker goes on for months, and the first seconds of its life, in which V8 and JavaScriptCore compile what a C
@@ -23,7 +25,7 @@ import { Command } from "commander"
 import pc from "picocolors"
 import { host, type Launch, launchesOf, RunningBroker } from "../broker.ts"
 import { assertUsable, collected, positiveInteger, UsageError } from "../options.ts"
-import { sampleProcess } from "../proc.ts"
+import { sampleProcess, wakeUps } from "../proc.ts"
 import { circumstances, describePinning, pinned, prepareSite, rotated, type Site, titleOf } from "../site.ts"
 import { readReport } from "./output.ts"
 import { brief, judged, type Outcome, type Result, type Run, report } from "./report.ts"
@@ -131,7 +133,7 @@ async function stress(
   site: Site,
 ): Promise<Result> {
   const load = [`-num-clients=${run.clients}`, `-num-messages=${run.messages}`]
-  const before = sampleProcess(pid)
+  const before = { ...sampleProcess(pid), wakeUps: wakeUps(pid) }
   const child = Bun.spawn(
     [
       ...pinned(site.cpus.generator),
@@ -150,7 +152,7 @@ async function stress(
   if (told !== undefined) {
     const brokerMilliseconds = (sampleProcess(pid).cpuSeconds - before.cpuSeconds) * 1000
     const toolMilliseconds = Number(child.resourceUsage()!.cpuTime.total) / 1000
-    return judged(run, told, { brokerMilliseconds, toolMilliseconds })
+    return judged(run, told, { brokerMilliseconds, brokerWakeUps: wakeUps(pid) - before.wakeUps, toolMilliseconds })
   }
   const cause = child.signalCode ?? `code ${child.exitCode}`
   const words = complaint.trim().split("\n").at(-1)

@@ -9,8 +9,8 @@ import type { Rates, Report } from "./output.ts"
 /** So many clients publish so many messages each, and each gets its own. */
 export type Run = { clients: number; messages: number }
 
-/** CPU time of a whole run. Both are one machine's: what one of them does not take, the other may. */
-export type Cost = { brokerMilliseconds: number; toolMilliseconds: number }
+/** Of a whole run: CPU time, all of it one machine's, so that what one of them does not take the other may, and what made the broker run. */
+export type Cost = { brokerMilliseconds: number; brokerWakeUps: number; toolMilliseconds: number }
 
 export type Result =
   | ({ kind: "complete"; cost: Cost } & Report)
@@ -64,7 +64,11 @@ function summarizedOf(broker: string, outcomes: readonly Outcome[]): Summary {
     receiving: medians(({ receiving }) => receiving),
   }
   const costs = (name: keyof Cost) => median(complete.map(({ cost }) => cost[name]))
-  const cost = { brokerMilliseconds: costs("brokerMilliseconds"), toolMilliseconds: costs("toolMilliseconds") }
+  const cost: Cost = {
+    brokerMilliseconds: costs("brokerMilliseconds"),
+    brokerWakeUps: costs("brokerWakeUps"),
+    toolMilliseconds: costs("toolMilliseconds"),
+  }
   const counts = { broker, rounds: own.length, completeRounds: complete.length }
   return complete.length > 0 ? { ...counts, rates, cost } : { ...counts, rates: undefined, cost: undefined }
 }
@@ -79,6 +83,7 @@ const columns: readonly Column[] = [
   { title: "min", of: ({ rates }) => rates?.receiving.slowest },
   { title: "median", of: ({ rates }) => rates?.receiving.median },
   { title: "broker CPU ms", of: ({ cost }) => cost?.brokerMilliseconds, isLess: true },
+  { title: "wake-ups", of: ({ cost }) => cost?.brokerWakeUps, isPlain: true },
   { title: "tool CPU ms", of: ({ cost }) => cost?.toolMilliseconds, isPlain: true },
 ]
 
