@@ -197,12 +197,6 @@ export class Session {
     const { maximumInflight } = this.host.limits
     this.quota = Math.min(outlet.receiveMaximum, maximumInflight)
     this.unsent.length = 0
-    if (this.inflight.count > 0) this.takeBack(maximumInflight)
-    this.pump()
-  }
-
-  /** What is in flight is to be sent again. */
-  private takeBack(maximumInflight: number): void {
     let released = 0
     for (const [, delivery] of this.inflight.all()) {
       // A PUBREL sent again takes nothing of the client's window, but a place in ours.
@@ -211,6 +205,7 @@ export class Session {
       this.unsent.push(delivery)
     }
     this.unsent.sort((a, b) => a.sequence - b.sequence)
+    this.pump()
   }
 
   /** The connection has gone. */
@@ -276,9 +271,7 @@ export class Session {
   /** The session ends: what a share group may give to another member goes back to it. MQTT 5 §4.8.2 */
   end(): void {
     this.expirySeconds = -1
-    const { count } = this.inflight
-    if (count === 0 && this.queue === undefined) return
-    this.host.inflightCount -= count
+    this.host.inflightCount -= this.inflight.count
     returnAll(this.inflight.all(), this.queue?.close() ?? [])
   }
 
