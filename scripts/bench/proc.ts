@@ -1,5 +1,5 @@
 /**
- * What Linux tells about processes: CPU time and memory of a broker with everything it started, and the CPUs this
+ * What Linux tells about processes: CPU time, wake-ups and memory of a broker with everything it started, and the CPUs this
  * process may use.
  */
 import { dlopen, FFIType } from "bun:ffi"
@@ -23,6 +23,8 @@ function cpuSeconds(pid: number): number {
 
 export type ProcessSample = {
   cpuSeconds: number
+  /** Voluntary context switches. */
+  wakeUps: number
   residentBytes: number
   /** The part of it that is no file's. */
   anonymousBytes: number
@@ -35,6 +37,7 @@ export function sampleProcess(pid: number): ProcessSample {
   const kibibytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0)
   const own = {
     cpuSeconds: cpuSeconds(pid),
+    wakeUps: wakeUps(pid),
     residentBytes: kibibytes("VmRSS") * 1024,
     anonymousBytes: kibibytes("RssAnon") * 1024,
     peakResidentBytes: kibibytes("VmHWM") * 1024,
@@ -42,6 +45,7 @@ export function sampleProcess(pid: number): ProcessSample {
   for (const child of children(pid)) {
     const sample = sampleProcess(child)
     own.cpuSeconds += sample.cpuSeconds
+    own.wakeUps += sample.wakeUps
     own.residentBytes += sample.residentBytes
     own.anonymousBytes += sample.anonymousBytes
     own.peakResidentBytes += sample.peakResidentBytes
@@ -49,16 +53,18 @@ export function sampleProcess(pid: number): ProcessSample {
   return own
 }
 
-/**
- * How often the threads of a process have gone to sleep until something came, and been woken: their voluntary context switches, without
- * those of threads that have ended.
- */
-export function wakeUps(pid: number): number {
-  const own = readdirSync(`/proc/${pid}/task`).map((thread) => {
-    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "latin1")
-    return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0)
-  })
-  return [...own, ...children(pid).map(wakeUps)].reduce((sum, count) => sum + count, 0)
+/** Of the threads that there still are: how often each went to sleep until something came. */
+function wakeUps(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`)
+    .map((thread) => {
+      try {
+        const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "latin1")
+        return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0)
+      } catch {
+        return 0 // it has ended since it was listed
+      }
+    })
+    .reduce((sum, count) => sum + count, 0)
 }
 
 function children(pid: number): number[] {

@@ -16,7 +16,7 @@
  *
  * For each run and round each broker is started, put under load and stopped; brokers take turns at going first. What is measured is the second
  * time that it gets the run: a broker goes on for months, and the first seconds of its life, in which V8 and JavaScriptCore compile what a C
- * compiler has compiled before, are in `bun run bench startup`. Broker and tool are pinned to a CPU each. A round that fails, or in which not
+ * compiler has compiled before, have no part in it. Broker and tool are pinned to a CPU each. A round that fails, or in which not
  * every client got all of its messages, is told and in no median; the exit code is then 1.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -25,7 +25,7 @@ import { Command } from "commander"
 import pc from "picocolors"
 import { host, type Launch, launchesOf, RunningBroker } from "../broker.ts"
 import { assertUsable, collected, positiveInteger, UsageError } from "../options.ts"
-import { sampleProcess, wakeUps } from "../proc.ts"
+import { sampleProcess } from "../proc.ts"
 import { circumstances, describePinning, pinned, prepareSite, rotated, type Site, titleOf } from "../site.ts"
 import { readReport } from "./output.ts"
 import { brief, judged, type Outcome, type Result, type Run, report } from "./report.ts"
@@ -133,7 +133,7 @@ async function stress(
   site: Site,
 ): Promise<Result> {
   const load = [`-num-clients=${run.clients}`, `-num-messages=${run.messages}`]
-  const before = { ...sampleProcess(pid), wakeUps: wakeUps(pid) }
+  const before = sampleProcess(pid)
   const child = Bun.spawn(
     [
       ...pinned(site.cpus.generator),
@@ -150,9 +150,12 @@ async function stress(
   clearTimeout(timer)
   const told = readReport(output)
   if (told !== undefined) {
-    const brokerMilliseconds = (sampleProcess(pid).cpuSeconds - before.cpuSeconds) * 1000
-    const toolMilliseconds = Number(child.resourceUsage()!.cpuTime.total) / 1000
-    return judged(run, told, { brokerMilliseconds, brokerWakeUps: wakeUps(pid) - before.wakeUps, toolMilliseconds })
+    const after = sampleProcess(pid)
+    return judged(run, told, {
+      brokerMilliseconds: (after.cpuSeconds - before.cpuSeconds) * 1000,
+      brokerWakeUps: after.wakeUps - before.wakeUps,
+      toolMilliseconds: Number(child.resourceUsage()!.cpuTime.total) / 1000,
+    })
   }
   const cause = child.signalCode ?? `code ${child.exitCode}`
   const words = complaint.trim().split("\n").at(-1)

@@ -73,31 +73,31 @@ function summarizedOf(broker: string, outcomes: readonly Outcome[]): Summary {
   return complete.length > 0 ? { ...counts, rates, cost } : { ...counts, rates: undefined, cost: undefined }
 }
 
-type Column = { title: string; of: (summary: Summary) => number | undefined; isLess?: true; isPlain?: true }
+type Column = { title: string; of: (summary: Summary) => number | undefined; better?: "more" | "less" }
 
 const columns: readonly Column[] = [
-  { title: "SEND max", of: ({ rates }) => rates?.publishing.fastest },
-  { title: "min", of: ({ rates }) => rates?.publishing.slowest },
-  { title: "median", of: ({ rates }) => rates?.publishing.median },
-  { title: "RECV max", of: ({ rates }) => rates?.receiving.fastest },
-  { title: "min", of: ({ rates }) => rates?.receiving.slowest },
-  { title: "median", of: ({ rates }) => rates?.receiving.median },
-  { title: "broker CPU ms", of: ({ cost }) => cost?.brokerMilliseconds, isLess: true },
-  { title: "wake-ups", of: ({ cost }) => cost?.brokerWakeUps, isPlain: true },
-  { title: "tool CPU ms", of: ({ cost }) => cost?.toolMilliseconds, isPlain: true },
+  { title: "SEND max", of: ({ rates }) => rates?.publishing.fastest, better: "more" },
+  { title: "min", of: ({ rates }) => rates?.publishing.slowest, better: "more" },
+  { title: "median", of: ({ rates }) => rates?.publishing.median, better: "more" },
+  { title: "RECV max", of: ({ rates }) => rates?.receiving.fastest, better: "more" },
+  { title: "min", of: ({ rates }) => rates?.receiving.slowest, better: "more" },
+  { title: "median", of: ({ rates }) => rates?.receiving.median, better: "more" },
+  { title: "broker CPU ms", of: ({ cost }) => cost?.brokerMilliseconds, better: "less" },
+  { title: "wake-ups", of: ({ cost }) => cost?.brokerWakeUps },
+  { title: "tool CPU ms", of: ({ cost }) => cost?.toolMilliseconds },
 ]
 
 function tabulate(summaries: readonly Summary[], emphasized: (text: string) => string): Table {
-  const best = columns.map(({ of, isLess }) => {
+  const best = columns.map(({ of, better }) => {
     const values = summaries.flatMap((summary) => of(summary) ?? [])
-    return isLess ? Math.min(...values) : Math.max(...values)
+    return better && (better === "less" ? Math.min(...values) : Math.max(...values))
   })
   const rows = summaries.map((summary) => {
     const { broker, rounds, completeRounds } = summary
     const cells = columns.map(({ of }, index) => {
       const value = of(summary)
       if (value === undefined) return ""
-      return value === best[index] && !columns[index]!.isPlain ? emphasized(grouped(value)) : grouped(value)
+      return value === best[index] ? emphasized(grouped(value)) : grouped(value)
     })
     return [broker, completeRounds === rounds ? `${rounds}` : `${completeRounds} of ${rounds}`, ...cells]
   })
