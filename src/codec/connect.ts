@@ -92,6 +92,10 @@ function mayBeTopicName(text: string | undefined): boolean {
   return text === undefined || !/^$|[+#]/.test(text)
 }
 
+/** What most clients are told, and all of those before MQTT 5: they are in, with a new session or the one that they had. */
+const BEGUN = Buffer.from([PacketType.CONNACK << 4, 2, 0, 0])
+const RESUMED = Buffer.from([PacketType.CONNACK << 4, 2, 1, 0])
+
 export function encodeConnack(
   writer: Writer,
   level: ProtocolLevel,
@@ -99,8 +103,10 @@ export function encodeConnack(
   sessionPresent: boolean,
   properties: Properties | undefined,
 ): Buffer {
+  const isPresent = sessionPresent && level !== 3 // MQTT 3.1 has no such flag: the byte is reserved
+  if (level !== 5 && reason === Reason.Success) return isPresent ? RESUMED : BEGUN
   writer.begin(PacketType.CONNACK)
-  writer.u8(sessionPresent && level !== 3 ? 1 : 0) // MQTT 3.1 has no such flag: the byte is reserved
+  writer.u8(isPresent ? 1 : 0)
   writer.u8(level === 5 ? reason : (connectReturnCode(reason) ?? ConnectReturnCode.ServerUnavailable))
   if (level === 5) writeProperties(writer, properties)
   return writer.finish()

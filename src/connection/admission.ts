@@ -22,7 +22,7 @@ import {
   Reason,
   type WillFields,
 } from "../codec/index.ts"
-import type { Will } from "../session/index.ts"
+import type { Session, Will } from "../session/index.ts"
 import { sayConnected } from "./lines.ts"
 import { type Link, writer } from "./link.ts"
 import { isPermitted } from "./permissions.ts"
@@ -104,13 +104,14 @@ function admit(link: Link, client: Client, proof?: Properties): void | Promise<v
   const { core } = link
   const connect = link.connect!
   const { clientId } = client
-  const owner = otherOwner(link, client)
+  const present = core.sessions.get(clientId)
+  const owner = otherOwner(link, client, present)
   if (owner !== undefined) {
     const reasonString = "the session belongs to another user"
     const warning = `the session belongs to ${owner === null ? "an anonymous client" : `user ${owner}`}`
     return refuse(link, link.level, { reason: Reason.ClientIdentifierNotValid, reasonString }, warning)
   }
-  if (core.sessions.size >= core.limits.maximumSessions && core.sessions.get(clientId) === undefined) {
+  if (present === undefined && core.sessions.size >= core.limits.maximumSessions) {
     core.metrics.limitsHit.sessions++
     return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "too many sessions" })
   }
@@ -120,7 +121,7 @@ function admit(link: Link, client: Client, proof?: Properties): void | Promise<v
   if (properties !== undefined && isTooLarge(link, properties)) {
     return refuse(link, link.level, { reason: Reason.PacketTooLarge }) // it could never be told that it is in
   }
-  const canResume = isStored(link, connect, clientId)
+  const canResume = present !== undefined && !connect.cleanStart && present.begunAt <= core.changes.durable
   if (core.changes.isFailing && !canResume && mustStore(link, clientId, expirySeconds)) {
     return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "sessions cannot be stored now" })
   }
@@ -166,16 +167,14 @@ function isTooLarge({ level, maximumPacketBytes }: Link, properties: Properties)
 }
 
 /** The user whose the session of that client id is, if it may not be this client's: neither to go on with nor to end. */
-function otherOwner({ core, serving, authority }: Link, { clientId, username }: Client): string | null | undefined {
-  const owner = core.sessions.get(clientId)?.username
+function otherOwner(
+  { serving, authority }: Link,
+  { username }: Client,
+  session: Session | undefined,
+): string | null | undefined {
+  const owner = session?.username
   const isBelieved = authority!.believesNames === true && serving.usernameFrom === undefined
   return isBelieved || owner === (username ?? null) ? undefined : owner
-}
-
-/** Whether the client goes on with a session that a crash would not forget. */
-function isStored(link: Link, { cleanStart }: Connect, clientId: string): boolean {
-  const session = link.core.sessions.get(clientId)
-  return session !== undefined && !cleanStart && session.begunAt <= link.core.changes.durable
 }
 
 /** Whether letting the client in makes a session that must be stored, or one that is stored has to end first. */

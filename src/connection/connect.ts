@@ -8,6 +8,7 @@ import { type HookChains, type Outcome, Refused } from "../broker/hook-chains.ts
 import {
   type Admission,
   type Authenticated,
+  type Certificate,
   type Connecting,
   type Decision,
   type Exchange,
@@ -46,9 +47,10 @@ export function onConnect(link: Link, bytes: Buffer, body: number, end: number):
   link.cleanStart = connect.cleanStart
   const refusal = cannotServe(link, connect)
   if (refusal !== undefined) return refuse(link, connect.level, refusal)
+  const { certificate } = link.transport
   link.connecting = {
     clientId: connect.clientId,
-    username: usernameOf(link, connect),
+    username: usernameOf(link, connect, certificate),
     password: connect.password,
     protocolLevel: connect.level,
     cleanStart: connect.cleanStart,
@@ -56,7 +58,7 @@ export function onConnect(link: Link, bytes: Buffer, body: number, end: number):
     userProperties: connect.properties.userProperties ?? [],
     remoteAddress: link.transport.remoteAddress,
     listener: link.serving.id,
-    certificate: link.transport.certificate,
+    certificate,
     isGone: isGoneOf(link),
   }
   if (link.serving.usernameFrom !== undefined && !link.connecting.username) {
@@ -88,8 +90,11 @@ function isGoneOf(link: Link): () => boolean {
 }
 
 /** Who the client says it is: its certificate, where the listener goes by that. */
-function usernameOf({ serving, transport }: Link, { username }: Connect): string | undefined {
-  const { certificate } = transport
+function usernameOf(
+  { serving }: Link,
+  { username }: Connect,
+  certificate: Certificate | undefined,
+): string | undefined {
   switch (serving.usernameFrom) {
     case "commonName":
       return certificate?.commonName

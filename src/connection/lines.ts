@@ -115,9 +115,7 @@ function sayOf(link: SpokenOf, kind: "subscription" | "publication", what: strin
 }
 
 function admits(link: SpokenOf, kind: KindName, level: "info" | "warn" = "info", reason?: Reason): boolean {
-  const { logger } = link.core
-  // Before the network is looked at, which takes longer than all else.
-  return logger.isWanted(kind, level) && logger.admits(kind, level, sourceOf(link.transport.remoteAddress), reason)
+  return link.core.logger.admits(kind, level, sourceOf(link.transport.remoteAddress), reason)
 }
 
 function because(reason: Reason, explanation?: string): string {

@@ -52,7 +52,7 @@ export function startKeepAlive(link: Link, seconds: number): void {
   link.deadline = undefined
   link.keepAliveSeconds = seconds
   if (seconds === 0) return
-  expectPacket(link, link.core.now())
+  expectPacket(link, link.connectedAt)
 }
 
 /** The client was last heard of at `heardAt`. */

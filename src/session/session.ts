@@ -204,7 +204,7 @@ export class Session {
       if (delivery.holdsQuota) this.quota--
       this.unsent.push(delivery)
     }
-    this.unsent.sort((a, b) => a.sequence - b.sequence)
+    if (this.unsent.length > 1) this.unsent.sort((a, b) => a.sequence - b.sequence)
     this.pump()
   }
 

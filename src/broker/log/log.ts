@@ -67,12 +67,8 @@ export class Log {
    * from others of its kind, of which there are few.
    */
   admits(name: KindName, level: LineLevel, source: string, variant: Variant = ""): boolean {
-    return this.isWanted(name, level) && this.limiter.admits(name, level, source, variant)
-  }
-
-  /** Whether anybody wants such lines, room or not. */
-  isWanted(name: KindName, level: LineLevel): boolean {
-    return this.watchers.length > 0 || this.isKept(level, kinds[name].area)
+    const isWanted = this.watchers.length > 0 || this.isKept(level, kinds[name].area)
+    return isWanted && this.limiter.admits(name, level, source, variant)
   }
 
   /** Says how much has been left out. */

@@ -73,7 +73,7 @@ describe("a line is kept", () => {
   test("by none where there is no logger, which has no level and takes none", () => {
     const log = logOf(undefined)
     log.error("unheard", broker)
-    expect([log.level, log.setLevels("debug", {}), log.isWanted("fault", "error")]).toEqual([undefined, false, false])
+    expect([log.level, log.setLevels("debug", {}), log.admits("fault", "error", "")]).toEqual([undefined, false, false])
   })
 })
 
