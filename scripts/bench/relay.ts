@@ -73,6 +73,7 @@ class Peer extends PacketReader {
     else if (type === PacketType.connect) this.#onConnect(bytes, at)
     else if (type === PacketType.subscribe) this.#onSubscribe(bytes, at)
     else if (type === PacketType.pingreq) this.#push(Buffer.from([PacketType.pingresp << 4, 0]))
+    else if (type === PacketType.disconnect) this.#socket.end()
   }
 
   #onConnect(bytes: Buffer, at: number): void {
