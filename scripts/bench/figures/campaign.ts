@@ -37,11 +37,11 @@ const measurements: Record<keyof Results, Measurement> = {
     takes: "brokers and relay",
     quick: second,
   },
-  connections: { words: ["load", "--only", "^idle"], takes: "brokers", quick: second },
+  connections: { words: ["load", "--only", "^idle"], takes: "brokers and relay", quick: second },
   mixture: { words: ["load", "--only", "mixture"], takes: "brokers", quick: second },
   // What others keep, and how, would have to be said of each.
   durable: { words: ["load", "--only", "^durable,^backlog", "--against", "mosquitto"], quick: second },
-  steady: { words: ["load", "--only", "steady", "--rounds", "1"], quick: second },
+  steady: { words: ["load", "--only", "steady", "--rounds", "1", "--against", "relay"], quick: second },
   stresser: { words: ["stresser", "--rounds", "9", "--no-pin"], takes: "brokers and tool", quick: ["--rounds", "1"] },
   // The same with a core each: what is then taken of the CPU, and how often a broker is woken, says why.
   profile: { words: ["stresser", "--rounds", "9"], takes: "brokers and tool", quick: ["--rounds", "1"] },

@@ -55,7 +55,9 @@ const notes = {
   latency:
     "Most of what is seen is the machine: the rounds of one broker differ by more than the brokers do. The relay is the least that there can be on Bun: what it takes of the CPU, most of what manju takes, is an event loop that is woken for each message.",
   connections:
-    "connects/s is what a broker does that has just been started, whose first thousand clients go through code that is not compiled yet. For again/s all of them have said goodbye and come once more. From some thousands of clients on it is the load generator that connects no faster.",
+    "connects/s is what a broker does that has just been started: manju's first thousands of clients go through code that is not compiled yet. For again/s all of them have said goodbye and come once more. The relay is the least that a connection takes on Bun. The rounds of one broker differ by up to a half: from some thousands of clients on it is the load generator that connects no faster.",
+  steady:
+    "An open loop at half of the rate at which it just keeps up, while clients come and go. The relay, at half of its own, tells how much of the latency is the machine's, the generator's and Bun's.",
   growth:
     "The broker in memory, without sockets. Of however many subscriptions there are a topic matches one. The dashed line is a yardstick, one look-up in a plain Map of as many topics: what is looked at is in the processor's caches the less, the more there is, and a first match looks up several things, as many among a million as among a few.",
   mixture:
@@ -68,7 +70,7 @@ const parts: readonly Part[] = [
   { title: "Payloads of different sizes", file: "payload", charts: ["payload"], inReadme: "charts", tables: ({ payload }) => load(payload!) },
   { title: "Latency at a fixed rate", file: "latency", charts: ["latency"], note: notes.latency, tables: ({ latency }) => load(latency!), inReadme: "charts" },
   { title: "A quiet pair beside a storm", file: "mixture", charts: [], note: notes.mixture, tables: ({ mixture }) => load(mixture!), inReadme: "whole" },
-  { title: "Half of what it can do, for long", file: "steady", charts: ["steady"], tables: ({ steady }) => load(steady!), inReadme: "charts" },
+  { title: "Half of what it can do, for long", file: "steady", charts: ["steady"], note: notes.steady, tables: ({ steady }) => load(steady!), inReadme: "charts" },
   { title: "As subscriptions and retained messages become many", file: "growth", charts: ["growth"], note: notes.growth, tables: ({ growth }) => growthReport(growth!.costs, markdown), inReadme: "charts" },
   { title: "Connections that say nothing", file: "connections", charts: [], note: notes.connections, tables: ({ connections }) => load(connections!) },
   { title: "With a file to keep things in", file: "durable", charts: [], note: notes.durable, tables: ({ durable }) => load(durable!), inReadme: "whole" },
