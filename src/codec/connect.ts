@@ -92,7 +92,7 @@ function mayBeTopicName(text: string | undefined): boolean {
   return text === undefined || !/^$|[+#]/.test(text)
 }
 
-/** What most clients are told, and all of those before MQTT 5: they are in, with a new session or the one that they had. */
+/** What a client before MQTT 5 is told that is let in: with a new session, or with the one that it had. */
 const BEGUN = Buffer.from([PacketType.CONNACK << 4, 2, 0, 0])
 const RESUMED = Buffer.from([PacketType.CONNACK << 4, 2, 1, 0])
 

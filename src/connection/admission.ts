@@ -121,6 +121,7 @@ function admit(link: Link, client: Client, proof?: Properties): void | Promise<v
   if (properties !== undefined && isTooLarge(link, properties)) {
     return refuse(link, link.level, { reason: Reason.PacketTooLarge }) // it could never be told that it is in
   }
+  // Whether it goes on with a session that a crash would not forget.
   const canResume = present !== undefined && !connect.cleanStart && present.begunAt <= core.changes.durable
   if (core.changes.isFailing && !canResume && mustStore(link, clientId, expirySeconds)) {
     return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "sessions cannot be stored now" })
