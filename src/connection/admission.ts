@@ -123,7 +123,7 @@ function admit(link: Link, client: Client, proof?: Properties): void | Promise<v
   }
   // Whether it goes on with a session that a crash would not forget.
   const canResume = present !== undefined && !connect.cleanStart && present.begunAt <= core.changes.durable
-  if (core.changes.isFailing && !canResume && mustStore(link, clientId, expirySeconds)) {
+  if (core.changes.isFailing && !canResume && mustStore(link, clientId, present, expirySeconds)) {
     return refuse(link, link.level, { reason: Reason.QuotaExceeded, reasonString: "sessions cannot be stored now" })
   }
   const before = core.changes.appended
@@ -171,17 +171,17 @@ function isTooLarge({ level, maximumPacketBytes }: Link, properties: Properties)
 function otherOwner(
   { serving, authority }: Link,
   { username }: Client,
-  session: Session | undefined,
+  present: Session | undefined,
 ): string | null | undefined {
-  const owner = session?.username
+  const owner = present?.username
   const isBelieved = authority!.believesNames === true && serving.usernameFrom === undefined
   return isBelieved || owner === (username ?? null) ? undefined : owner
 }
 
 /** Whether letting the client in makes a session that must be stored, or one that is stored has to end first. */
-function mustStore(link: Link, clientId: string, expirySeconds: number): boolean {
-  const { sessions, changes } = link.core
-  if (expirySeconds > 0 || sessions.get(clientId)?.isVolatile === false) return true
+function mustStore({ core }: Link, clientId: string, present: Session | undefined, expirySeconds: number): boolean {
+  const { sessions, changes } = core
+  if (expirySeconds > 0 || present?.isVolatile === false) return true
   return sessions.removedAt(clientId) > changes.durable
 }
 

@@ -67,7 +67,7 @@ export function command(): Command {
       collected,
       [],
     )
-    .option("--stresser <path>", "the executable of mqtt-stresser; without it that part is left out")
+    .option("--stresser <path>", "the executable of mqtt-stresser; without it what takes it is left out")
     .option("--only <names>", `some of ${names.join(", ")}, separated by commas`, namesOf, names)
     .option("--quick", "one round of each, as short as can be")
     .addHelpText("after", examples)
@@ -84,8 +84,10 @@ function namesOf(text: string): (keyof Results)[] {
 
 async function run(options: Options): Promise<void> {
   launchesOf(options.against) // better now than after an hour
-  const chosen = options.only.filter((name) => name !== "stresser" || options.stresser !== undefined)
-  if (chosen.length === 0) throw new UsageError("--only: stresser takes --stresser, too")
+  const chosen = options.only.filter(
+    (name) => measurements[name].takes !== "brokers and tool" || options.stresser !== undefined,
+  )
+  if (chosen.length === 0) throw new UsageError("--only: stresser and profile take --stresser, too")
   mkdirSync(folder, { recursive: true })
   const failed: string[] = []
   for (const name of chosen) if (!(await measure(name, options))) failed.push(name)
